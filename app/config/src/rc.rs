@@ -2,8 +2,8 @@
 //!
 //! `#` begins a comment, quotes keep blanks together (`'...'` as it is, `"..."` with `\"` and `\\`), and a backslash at
 //! the end of a line joins the next one. All lines that configure take effect or none; every error is reported with its
-//! place. `call FILE` stands for the lines of another file. Other commands may stand between them: they are for a daemon to carry out, in their order, when all of that is in
-//! force.
+//! place. `call FILE` stands for the lines of another file. Other commands may stand between them: they are for a daemon to
+//! carry out, in their order, when all of that is in force.
 
 mod token;
 

@@ -103,9 +103,9 @@ pub struct RvlEngineConfig {
     /// The largest anti-replay window; 0: 4096.
     pub max_replay_window: u32,
     /// The suites of the SAs, for an engine that asks for no memory once it is made: all that the limits allow is taken then,
-    /// so the most of policies, SAs, events and selectors must be given. No function of this header whose object is the engine asks for memory or gives some back from
-    /// then on, but for SAs of other suites and for strings that are wrong. (The cipher library takes a little for each thread
-    /// that meets its first forged packet.) Null: memory is taken when it is needed.
+    /// so the most of policies, SAs, events and selectors must be given. No function of this header whose object is the engine
+    /// asks for memory or gives some back from then on, but for SAs of other suites and for strings that are wrong. (The cipher
+    /// library takes a little for each thread that meets its first forged packet.) Null: memory is taken when it is needed.
     pub suites: *const RvlSuite,
     /// How many.
     pub suite_count: usize,

@@ -1,7 +1,7 @@
 //! NAT keepalives (RFC 3948 §4): a byte now and then, so that a NAT between the peers keeps its mapping.
 //!
-//! They are sent to the peer of every SA inside UDP (RFC 9329 §6.6: not inside TCP), also when other packets flow, which costs one packet each time
-//! and saves a look at every packet.
+//! They are sent to the peer of every SA inside UDP (RFC 9329 §6.6: not inside TCP), also when other packets flow, which costs
+//! one packet each time and saves a look at every packet.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;

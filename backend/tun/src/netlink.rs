@@ -59,8 +59,8 @@ impl Netlink {
         self.0.index(device)
     }
 
-    /// Gives the device its MTU and the length of its queue, lets it take packets whose source is routed elsewhere, keeps IPv6 from giving it an
-    /// address, and takes it up.
+    /// Gives the device its MTU and the length of its queue, lets it take packets whose source is routed elsewhere, keeps IPv6
+    /// from giving it an address, and takes it up.
     pub(crate) fn configure_link(&mut self, index: u32, mtu: u32, queue: u32, v6: bool) -> io::Result<()> {
         let mut conf = InetDevConf::default();
         // Loose reverse path filter (RFC 3704 §2.4): what comes out of the tunnel is routed back over the real link.

@@ -203,7 +203,8 @@ impl TunDataPlane {
         self.crew.wake_single();
     }
 
-    /// Sends an IKE message by a TCP connection, or from the UDP port `local` names, with the non-ESP marker where that is the NAT-traversal port.
+    /// Sends an IKE message by a TCP connection, or from the UDP port `local` names, with the non-ESP marker where that is the
+    /// NAT-traversal port.
     ///
     /// # Errors
     /// The system's answer: no route, an address that is not ours, a message too long, no room now.

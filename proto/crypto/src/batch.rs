@@ -54,7 +54,8 @@ pub trait BatchCrypto: Send + Sync {
     /// How many packets at least must come together for a call to be worth it.
     fn least(&self) -> usize;
 
-    /// Readies the keys of an SA, the first followed by its salt, the second empty for an AEAD cipher; `None` when this pair of algorithms has no batches.
+    /// Readies the keys of an SA, the first followed by its salt, the second empty for an AEAD cipher; `None` when this pair of
+    /// algorithms has no batches.
     ///
     /// # Errors
     /// When the pair has batches and a key does not have its length.

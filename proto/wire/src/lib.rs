@@ -1,4 +1,5 @@
-//! Bytes to structs and back: IKE messages, the management messages of document 003, and the headers of IP, UDP and ESP as far as IPsec needs them.
+//! Bytes to structs and back: IKE messages, the management messages of document 003, and the headers of IP, UDP and ESP as far
+//! as IPsec needs them.
 //!
 //! Everything that arrives is taken for hostile: parsing is bounded (IKE's bounds are in [`limits`]), never panics,
 //! never reads beyond its input, and says what was wrong. Values without a name here survive unchanged. The crate

@@ -2,7 +2,8 @@
 //!
 //! It boots and wires real peers in private namespaces, runs the scripts under `cases/`, and believes the peer's own
 //! account of what was agreed and the packets seen on the wire. It never touches the machine's own network, and nothing
-//! of it outlives the run. A matrix of algorithms and modes runs the engine itself against the kernel. Read `case.rs` first (what a case is), then `steps.rs` (the words a case is written in).
+//! of it outlives the run. A matrix of algorithms and modes runs the engine itself against the kernel. Read `case.rs` first
+//! (what a case is), then `steps.rs` (the words a case is written in).
 //!
 //! ```text
 //!   runner ── for each case ──► lab (namespaces, NAT) ──► node::Ravelin ═══ wire (bridge, capture) ═══ node::Swan

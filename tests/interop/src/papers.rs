@@ -14,8 +14,8 @@
 //! | `ca.crl` | the list that revokes those |
 //!
 //! Certificates are `NAME.pem`, keys `NAME.key`, below `pki`. Each side has its own in the folders where swanctl looks for
-//! their kinds, too. Of Ed448 and the curves of Brainpool, which the crate that makes the others does not know, there are `ca`, `ravelin` and
-//! `swan` alone, by OpenSSL.
+//! their kinds, too. Of Ed448 and the curves of Brainpool, which the crate that makes the others does not know, there are `ca`,
+//! `ravelin` and `swan` alone, by OpenSSL.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

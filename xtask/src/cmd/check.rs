@@ -9,7 +9,8 @@ use crate::workspace::{Workspace, run};
 /// The pages are for the readers of this repository: private items are on them, so links to those are good links.
 const DOC_FLAGS: &str = "-D warnings -A rustdoc::private-intra-doc-links";
 
-/// Formatting, lints, also of the program with parts left out, documentation, the proof that the protocol crates need no std, and that the page of requirements is true.
+/// Formatting, lints, also of the program with parts left out, documentation, the proof that the protocol crates need no std,
+/// and that the page of requirements is true.
 pub fn steps(workspace: &Workspace, report: &mut Report) {
     report.step("fmt", || run(&mut workspace.cargo(["fmt", "--all", "--check"])));
     report.step("clippy", || {

@@ -83,8 +83,9 @@ pub struct RemoteArgs {
     /// How the two authenticate: PresharedKey (or PSK), or RSASIG: by the signatures of certificates of any kind, or EAP
     /// methods, best first: EAP-TLS, EAP-TTLS, EAP-TTLS-PAP (the password as it is inside TLS), EAP-PEAP, EAP-MSCHAPV2,
     /// EAP-GTC, EAP-MD5, EAP-AKA-PRIME, EAP-AKA, EAP-SIM (by a SIM in software). With EAP the side that starts (-w) is a user with a
-    /// password, or with EAP-TLS a certificate (-c), the other (-u) has a certificate. HYBRID: IKEv1, one side by a certificate, the other by an XAuth login alone.
-    /// NULL: neither proves anything (RFC 7619); such a remote has the traffic of its own address alone
+    /// password, or with EAP-TLS a certificate (-c), the other (-u) has a certificate. HYBRID: IKEv1, one side by a
+    /// certificate, the other by an XAuth login alone. NULL: neither proves anything (RFC 7619); such a remote has the traffic
+    /// of its own address alone
     #[arg(short = 'm', long, default_value = "PresharedKey", value_parser = auth_word)]
     auth: AuthWord,
     /// One side proves nothing of who it is (RFC 7619), own or peer, where the other does by -m PresharedKey or RSASIG

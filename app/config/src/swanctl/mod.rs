@@ -50,8 +50,8 @@ pub struct Contents {
     pub papers: Loaded,
 }
 
-/// Reads a file (an `ipsec.conf` where its name begins so, with the `ipsec.secrets` beside it) and puts what is in it in the place of everything that was loaded into a copy of `model` before;
-/// what the command line configured stays.
+/// Reads a file (an `ipsec.conf` where its name begins so, with the `ipsec.secrets` beside it) and puts what is in it in the
+/// place of everything that was loaded into a copy of `model` before; what the command line configured stays.
 ///
 /// # Errors
 /// When a file cannot be read, or something in it is wrong or not supported; every place is named.

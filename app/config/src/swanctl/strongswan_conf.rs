@@ -1,5 +1,6 @@
-//! The RADIUS servers of `auth = eap-radius`, which strongSwan has not in `swanctl.conf` or `ipsec.conf` but in `strongswan.conf` beside it or
-//! above: `plugins.eap-radius` of the daemon. They are put beside `auth`, where we have them. Nothing else is read there.
+//! The RADIUS servers of `auth = eap-radius`, which strongSwan has not in `swanctl.conf` or `ipsec.conf` but in
+//! `strongswan.conf` beside it or above: `plugins.eap-radius` of the daemon. They are put beside `auth`, where we have them.
+//! Nothing else is read there.
 
 use std::cmp::Reverse;
 use std::path::Path;

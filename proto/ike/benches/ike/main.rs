@@ -2,8 +2,9 @@
 //!
 //! `set-up`: an IKE SA with its first Child SA, pre-shared key and Curve25519, both ends in this process, against the four
 //! scalar multiplications of the same provider that two ends need between them (each makes a public value and a shared
-//! secret); and the same with certificates, against these and the signatures and verifications. The two are timed in turns, so that whatever else the machine does falls on both; printed is the ratio of
-//! the medians. `many` is a gateway with very many peers: see `many.rs`.
+//! secret); and the same with certificates, against these and the signatures and verifications. The two are timed in turns, so
+//! that whatever else the machine does falls on both; printed is the ratio of the medians. `many` is a gateway with very many
+//! peers: see `many.rs`.
 
 mod ends;
 mod many;

@@ -6,7 +6,8 @@
 //!   initiator   Wishes::of(addresses)  ─► request;  reply ─► Grant::parse ─► Core::borrow
 //!   both        Core::inside: what dynamic selectors stand for             Addresses::pass_on: the IKE SA was rekeyed
 //! ```
-//! `ike_sa::down` gives everything back. `pool` has the leases, `link` what a peer with prefixes of its own has, `grant` the attributes, `table` who holds what.
+//! `ike_sa::down` gives everything back. `pool` has the leases, `link` what a peer with prefixes of its own has, `grant` the
+//! attributes, `table` who holds what.
 
 mod grant;
 pub mod link;

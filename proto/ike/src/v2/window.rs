@@ -97,8 +97,8 @@ impl MessageWindow {
         self.takes = self.takes.max(size.min(limits::WINDOW));
     }
 
-    /// Another member of a cluster has taken over, and nothing else counts any more (RFC 6311 §8.1): its next request is `theirs`, and it expects `ours`. What we use next, or
-    /// `None`: that is no news, so it was played back (RFC 6311 §5.1).
+    /// Another member of a cluster has taken over, and nothing else counts any more (RFC 6311 §8.1): its next request is
+    /// `theirs`, and it expects `ours`. What we use next, or `None`: that is no news, so it was played back (RFC 6311 §5.1).
     pub(crate) fn synchronize(&mut self, theirs: u32, ours: u32) -> Option<u32> {
         let arrived = self.answers.iter().map(|kept| kept.id).chain(self.missing.checked_sub(1));
         if arrived.chain(self.synchronized).any(|seen| theirs <= seen) {
