@@ -27,7 +27,7 @@ pub fn accounts<'a>(secrets: impl Iterator<Item = &'a SharedSecret>) -> Accounts
 /// When it cannot be read, others can read it, or something in it is wrong.
 pub fn read_accounts(path: &Path) -> Result<Accounts, FileError> {
     let other = |what: String| FileError::Io(path.to_owned(), std::io::Error::other(what));
-    let bytes = secret::read_protected(path, MAX_FILE).map_err(|error| other(error.to_string()))?;
+    let bytes = secret::read_protected(path, MAX_FILE).map_err(FileError::Secret)?;
     let text = std::str::from_utf8(bytes.expose()).map_err(|_| other("expected UTF-8".to_owned()))?;
     let mut problems = Problems::default();
     let section = ipsec_conf::secrets(text, path, &mut problems);

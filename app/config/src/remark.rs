@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use crate::secret::SecretError;
+
 /// A place in a file, both counted from 1; the column in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
@@ -29,6 +31,8 @@ pub struct Remark {
 pub enum FileError {
     /// It cannot be read.
     Io(PathBuf, io::Error),
+    /// It holds secrets, and cannot be taken for that.
+    Secret(SecretError),
     /// Lines in it are wrong.
     Lines(Vec<Remark>),
 }
@@ -48,6 +52,7 @@ impl fmt::Display for FileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             FileError::Io(path, error) => write!(f, "cannot read {}: {error}", path.display()),
+            FileError::Secret(error) => error.fmt(f),
             FileError::Lines(remarks) => {
                 let lines: Vec<String> = remarks.iter().map(ToString::to_string).collect();
                 f.write_str(&lines.join("\n"))

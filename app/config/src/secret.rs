@@ -129,7 +129,9 @@ impl fmt::Display for SecretError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             SecretError::Io(path, error) => write!(f, "cannot read {}: {error}", path.display()),
-            SecretError::NotAFile(path) => write!(f, "{} is not a file", path.display()),
+            SecretError::NotAFile(path) => {
+                write!(f, "{} is not a file: expected one that holds the key", path.display())
+            }
             SecretError::Exposed(path, mode) => write!(
                 f,
                 "others can read or change the key in {path} (mode {mode:04o}); mend it: chmod 600 {path}",
@@ -138,7 +140,7 @@ impl fmt::Display for SecretError {
             SecretError::Foreign(path, uid) => {
                 write!(f, "the key in {path} belongs to user {uid}; mend it: chown root {path}", path = path.display())
             }
-            SecretError::Empty(path) => write!(f, "{} is empty", path.display()),
+            SecretError::Empty(path) => write!(f, "{} is empty: expected the key in it", path.display()),
             SecretError::TooLong(path, max) => {
                 write!(f, "{} is longer than {max} bytes", path.display())
             }

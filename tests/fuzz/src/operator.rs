@@ -61,7 +61,7 @@ pub fn swanctl(input: &[u8]) {
                 assert!(!remark.message.is_empty());
             }
         }
-        Err(FileError::Io(..)) => panic!("a text is not read from a file"),
+        Err(FileError::Io(..) | FileError::Secret(_)) => panic!("a text is not read from a file"),
     }
 }
 
@@ -87,7 +87,7 @@ pub fn setkey(input: &[u8]) {
                 assert!(!remark.message.is_empty());
             }
         }
-        Err(FileError::Io(..)) => panic!("a text is not read from a file"),
+        Err(FileError::Io(..) | FileError::Secret(_)) => panic!("a text is not read from a file"),
     }
 }
 

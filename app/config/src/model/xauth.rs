@@ -85,4 +85,10 @@ mod tests {
         let users: Vec<_> = users.iter().map(|(name, password)| (&name[..], password.expose())).collect();
         assert_eq!(users, [(&b"alice"[..], &b"wonder land"[..]), (b"bob", b"builder")]);
     }
+
+    #[test]
+    fn a_file_of_users_that_cannot_be_read_is_named_once() {
+        let error = crate::eap::read_accounts(std::path::Path::new("/nonexistent/users")).unwrap_err().to_string();
+        assert_eq!(error.matches("/nonexistent/users").count(), 1, "{error}");
+    }
 }
