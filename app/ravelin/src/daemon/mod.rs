@@ -6,7 +6,7 @@
 //! control socket   IKE datagrams    plane events      timers
 //!    └───────────────┴────────┬─────────┴───────────────┘
 //!                             ▼
-//!     core.rs: Endpoint ─► Apply, Transmit ─► Plane (plane.rs)
+//!     core.rs: Endpoint ─► Apply, Transmit ─► Plane (plane/)
 //!        │         └─────► Event ─► log, failures.rs, waiting.rs (answers that come later)
 //!        └ commands.rs: a command line ─► Model ─► difference ─► Plane; ─► Config ─► Endpoint
 //!                       listings ─► report.rs ─► Message
