@@ -528,9 +528,9 @@ typedef struct RvlEngineConfig {
   // The largest anti-replay window; 0: 4096.
   uint32_t max_replay_window;
   // The suites of the SAs, for an engine that asks for no memory once it is made: all that the limits allow is taken then,
-  // so the most of policies, SAs, events and selectors must be given. No function of this header whose object is the engine asks for memory or gives some back from
-  // then on, but for SAs of other suites and for strings that are wrong. (The cipher library takes a little for each thread
-  // that meets its first forged packet.) Null: memory is taken when it is needed.
+  // so the most of policies, SAs, events and selectors must be given. No function of this header whose object is the engine
+  // asks for memory or gives some back from then on, but for SAs of other suites and for strings that are wrong. (The cipher
+  // library takes a little for each thread that meets its first forged packet.) Null: memory is taken when it is needed.
   const struct RvlSuite *suites;
   // How many.
   size_t suite_count;

@@ -1,6 +1,9 @@
-use std::path::PathBuf;
+//! What files of swanctl.conf's form come to, and what is refused.
 
-use super::*;
+mod child;
+mod extensions;
+
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ravelin_eap::Method;
@@ -13,6 +16,7 @@ use ravelin_types::policy::{Action, Mode};
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::{HostName, Identity};
 
+use super::*;
 use crate::spec::{ActionWord, Afterwards, Beside, OwnBy, Role, SecretKind, Start};
 use crate::value::if_id;
 
@@ -58,36 +62,6 @@ fn a_tunnel_between_two_networks() {
     );
     let seconds = |limits: &ravelin_types::lifetime::Limits| limits.time.map(|time| time.as_secs());
     assert_eq!((seconds(&esp.lifetime.soft), seconds(&esp.lifetime.hard)), (Some(600), Some(660)));
-}
-
-#[test]
-fn a_child_is_about_both_address_families() {
-    let child = |ends: &str| {
-        format!(
-            "local_addrs = 192.0.2.1\nremote_addrs = 192.0.2.2\nchildren {{\n c {{\n{ends}\nstart_action = trap\n }}\n}}"
-        )
-    };
-    let both = child("local_ts = 10.1.0.0/16, fd01::/64\nremote_ts = fd02::/64, 10.2.0.0/16, fd03::/64");
-    let policy = connection(&both).policies.remove(0);
-    let shown = |ends: &[TrafficSelector]| ends.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
-    assert_eq!(shown(&policy.local), "10.1.0.0/16 fd01::/64");
-    assert_eq!(shown(&policy.remote), "10.2.0.0/16 fd02::/64 fd03::/64");
-    for ends in ["local_ts = 10.1.0.0/16, fd01::/64\nremote_ts = fd02::/64", "remote_ts = 10.2.0.0/16, fd02::/64"] {
-        assert!(refused(&child(ends)).contains("each address family"), "{ends}");
-    }
-}
-
-#[test]
-fn a_connection_says_how_long_an_authentication_is_good_and_how_many_there_may_be() {
-    let spec = |text: &str| connection(&format!("remote_addrs = 192.0.2.2\n{text}")).remote.unwrap();
-    let plain = spec("reauth_time = 0s");
-    assert_eq!((plain.extensions.reauth, plain.extensions.unique), (None, Unique::No));
-    let set = spec("reauth_time = 2h\nunique = replace");
-    assert_eq!((set.extensions.reauth, set.extensions.unique), (Some(Duration::from_secs(7200)), Unique::Replace));
-    // With IKEv1 another phase 1 is both.
-    let old = spec("version = 1\nreauth_time = 2h\nrekey_time = 3h");
-    assert_eq!((old.extensions.reauth, old.lifetime), (None, Duration::from_secs(7200)));
-    assert_eq!(spec("version = 1\nreauth_time = 2h\nrekey_time = 0s").lifetime, Duration::from_secs(7200));
 }
 
 #[test]
@@ -178,28 +152,6 @@ fn a_gateway_for_road_warriors_leaves_open_who_comes() {
 }
 
 #[test]
-fn dynamic_selectors_are_the_addresses_where_these_are_known() {
-    let read = connection(
-        "local_addrs = 192.0.2.1\nremote_addrs = 192.0.2.2\nchildren {\n h {\n mode = transport\n local_ts = dynamic[udp/1701]\n }\n}",
-    );
-    let policy = &read.policies[0];
-    assert_eq!(policy.local[0].to_string(), "192.0.2.1[17/1701]");
-    assert_eq!(policy.remote[0].to_string(), "192.0.2.2");
-}
-
-#[test]
-fn children_that_let_pass_or_drop_need_nobody() {
-    let text = "connections {\n shunts {\n children {\n ssh {\n mode = pass\n start_action = trap\n local_ts = 10.0.0.0/8[tcp/ssh]\n \
-                remote_ts = 10.0.0.0/8\n }\n all {\n mode = drop\n local_ts = 10.0.0.0/8\n remote_ts = 0.0.0.0/0\n }\n }\n }\n}\n";
-    let read = read(text).unwrap().connections.remove(0);
-    assert!(read.remote.is_none());
-    assert_eq!(read.policies.iter().map(|p| p.action).collect::<Vec<_>>(), [ActionWord::Bypass, ActionWord::Discard]);
-    assert_eq!(read.policies.iter().map(|p| p.trap).collect::<Vec<_>>(), [true, false]);
-    // The narrower one is consulted first.
-    assert!(read.policies[0].priority < read.policies[1].priority);
-}
-
-#[test]
 fn identities_may_have_wildcards() {
     let text = "connections {\n t {\n local {\n auth = psk\n id = gw.example.org\n }\n remote {\n auth = psk\n id = *@example.org\n }\n }\n}\n";
     let remote = read(text).unwrap().connections.remove(0).remote.unwrap();
@@ -226,60 +178,6 @@ fn a_connection_has_the_versions_that_it_names() {
         connection("remote_addrs = 192.0.2.2\nversion = 0\nproposals = aes128gcm16-prfsha256-x25519").older,
         None
     );
-}
-
-#[test]
-fn a_child_marks_what_it_opened_and_what_it_sealed() {
-    let of = |inside: &str| {
-        let esp = connection(&format!("children {{\n c {{\n{inside}\n }}\n}}")).policies.remove(0).esp.unwrap();
-        let mark = |mark: Option<ravelin_types::options::Mark>| mark.map(|mark| (mark.value, mark.mask));
-        (mark(esp.options.set_mark), mark(esp.options.output_mark))
-    };
-    assert_eq!(of("set_mark_in = 0x2a/0xff\nset_mark_out = 7"), (Some((0x2a, 0xff)), Some((7, u32::MAX))));
-    assert_eq!(of("set_mark_in = 0/0x00000000\nset_mark_out = 0"), (None, None));
-    let same = "mark_in = 10/0xff\nmark_out = 10/0xff\nset_mark_in = %same\nset_mark_out = %same/0xf";
-    assert_eq!(of(same), (Some((10, u32::MAX)), Some((10, 0xf))));
-    let why = refused("children {\n c {\nset_mark_out = %same\n }\n}");
-    assert!(why.contains("f:11:") && why.contains("is that of mark_in or mark_out"), "{why}");
-}
-
-#[test]
-fn a_child_has_a_command_for_up_and_down() {
-    let of = |inside: &str| connection(&format!("children {{\n c {{\n{inside}\n }}\n}}")).policies.remove(0).esp;
-    assert_eq!(of("").unwrap().updown, None);
-    let command = Some("/usr/lib/ipsec/_updown iptables".to_owned());
-    assert_eq!(of("updown = /usr/lib/ipsec/_updown iptables").unwrap().updown, command);
-    let with_access = of("updown = /x\nhostaccess = yes").unwrap().updown;
-    assert_eq!(with_access.as_deref(), Some("export PLUTO_HOST_ACCESS=1; /x"));
-    // What has no SAs has nothing to run it for.
-    assert_eq!(of("mode = drop\nlocal_ts = 10.1.0.0/16\nremote_ts = 10.2.0.0/16\nupdown = /x"), None);
-    let why = refused(&format!("children {{\n c {{\nupdown = {}\n }}\n}}", "x".repeat(2000)));
-    assert!(why.contains("f:11:") && why.contains("1 to 1024 bytes"), "{why}");
-}
-
-#[test]
-fn interfaces_have_numbers_of_the_child_or_of_the_connection() {
-    let of = |of_connection: &str, of_child: &str| {
-        let read = connection(&format!("{of_connection}\nchildren {{\n c {{\n{of_child}\n }}\n}}"));
-        let esp = read.policies[0].esp.clone().unwrap();
-        (if_id::written(read.remote.unwrap().if_ids), esp.options.if_ids)
-    };
-    let number = |number: u32| IfIds::both(number.into());
-    assert_eq!(of("", "if_id_in = 42\nif_id_out = 0x2a"), ("0".into(), number(42)));
-    assert_eq!(of("if_id_in = 7\nif_id_out = 8", "").1, IfIds { inbound: 7.into(), outbound: 8.into() });
-    assert_eq!(of("if_id_in = 7\nif_id_out = 8", "if_id_out = 9").1, IfIds { inbound: 7.into(), outbound: 9.into() });
-    let unique = "if_id_in = %unique\nif_id_out = %unique";
-    assert_eq!(of(unique, ""), ("%unique".into(), IfIds::both(IfId::OfIkeSa)));
-    assert_eq!(of(unique, "if_id_in = %unique-dir").1, IfIds { inbound: IfId::UniqueDir, outbound: IfId::OfIkeSa });
-    let ends = "local_addrs = 192.0.2.1\nremote_addrs = 192.0.2.2\n";
-    let why = refused(&format!("{ends}{unique}\nchildren {{\n c {{\nstart_action = trap\n }}\n}}"));
-    assert!(why.contains("comes with the SA"), "{why}");
-    let why = refused(&format!("{ends}children {{\n c {{\nmode = drop\nif_id_in = 3\n }}\n}}"));
-    assert!(why.contains("go with protection"), "{why}");
-    for mark in ["mark_in = 3\nmark_out = 3", "set_mark_in = 3", "set_mark_out = 3/0xff"] {
-        let why = refused(&format!("{ends}children {{\n c {{\nmode = pass\n{mark}\n }}\n}}"));
-        assert!(why.contains("with every mark"), "{why}");
-    }
 }
 
 // Every option of swanctl.conf(5) is supported or refused by name, and none is unknown.
@@ -407,110 +305,6 @@ fn a_side_proves_itself_more_than_once() {
     assert!(!asked.initiate && asked.accept);
     let both = connection("version = 0\nremote_addrs = 192.0.2.2\nremote-2 {\n auth = psk\n id = x\n}");
     assert_eq!(both.older, None);
-}
-
-// RFC 8784: a key by its name, of IKEv2 alone.
-#[test]
-fn a_connection_names_a_post_quantum_key_and_insists_on_it() {
-    let spec = connection("remote_addrs = 192.0.2.2\nppk_id = ppk.lab\nppk_required = yes").remote.unwrap();
-    assert_eq!(spec.extensions.ppk_id, Some(Identity::Fqdn("ppk.lab".into())));
-    assert!(spec.extensions.ppk_required && spec.extensions.mobike);
-    assert_eq!(spec.extensions.childless, Childless::Allow);
-    assert_eq!(connection("remote_addrs = 192.0.2.2\nversion = 0\nppk_required = yes").older, None);
-    assert!(refused("version = 1\nppk_required = yes").contains("of IKEv2"));
-    let secrets =
-        read("secrets {\n ppk-1 {\n id-a = ppk.lab\n id-b = other\n secret = 0x0102\n }\n}\n").unwrap().secrets;
-    assert_eq!((secrets[0].kind, secrets[0].owners.len()), (SecretKind::Ppk, 2));
-}
-
-// RFC 5685: strongSwan's daemon follows unless it is told not to.
-#[test]
-fn a_connection_follows_to_other_gateways_and_sends_peers_there() {
-    let read = |text: &str| connection(&format!("remote_addrs = 192.0.2.2\n{text}")).remote.unwrap().extensions;
-    let follow = |text: &str| read(text).follow.iter().map(ToString::to_string).collect::<Vec<_>>();
-    assert_eq!((follow(""), follow("follow_redirects = yes")), (vec!["%any".to_owned()], vec!["%any".to_owned()]));
-    assert!(follow("follow_redirects = no").is_empty());
-    let listed = follow("follow_redirects = 192.0.2.9, 198.51.100.0/30, ::/0");
-    assert_eq!(listed, ["192.0.2.9", "198.51.100.0-198.51.100.3", "%any6"]);
-    assert!(refused("follow_redirects = perhaps").contains("is not an address"));
-    assert_eq!(read("").redirect, None);
-    assert_eq!(read("redirect_to = vpn.example.org").redirect.unwrap().to_string(), "vpn.example.org");
-    assert!(refused("redirect_to = 0.0.0.0").contains("expected the address of a gateway, or its name"));
-}
-
-// RFC 9329 §2, RFC 9329 §5: the registered port unless another is named, and only where it is asked for.
-#[test]
-fn a_connection_goes_in_tcp_when_it_says_so() {
-    let tcp = |text: &str| connection(&format!("remote_addrs = 192.0.2.2\n{text}")).remote.unwrap().extensions.tcp;
-    assert_eq!((tcp(""), tcp("tcp = no")), (None, None));
-    assert_eq!(tcp("tcp = fallback"), Some(Tcp { port: 4500, at_once: false }));
-    assert_eq!(tcp("tcp = always\ntcp_port = 443"), Some(Tcp { port: 443, at_once: true }));
-    assert!(refused("tcp = maybe").contains("expected no, fallback, always"));
-    assert!(refused("tcp = always\ntcp_port = 0").contains("expected a port"));
-    let libreswan = super::ipsec_conf::parse(
-        (
-            "conn a\n left=192.0.2.1\n right=192.0.2.2\n authby=secret\n enable-tcp=fallback\n tcp-remoteport=4510\n auto=add\n",
-            Path::new("ipsec.conf"),
-        ),
-        None,
-    );
-    let contents = libreswan.and_then(|root| contents(&root, Loaded::default())).unwrap();
-    let remote = contents.connections[0].remote.as_ref().unwrap();
-    assert_eq!(remote.extensions.tcp, Some(Tcp { port: 4510, at_once: false }));
-}
-
-// RFC 5723: off unless asked for, here and in Libreswan.
-#[test]
-fn a_connection_is_resumed_when_it_says_so() {
-    let resumption =
-        |text: &str| connection(&format!("remote_addrs = 192.0.2.2\n{text}")).remote.unwrap().extensions.resumption;
-    assert!(!resumption("") && !resumption("session_resumption = no") && resumption("session_resumption = yes"));
-    assert!(refused("session_resumption = maybe").contains("expected"));
-    let text = "conn a\n left=192.0.2.1\n right=192.0.2.2\n authby=secret\n session-resumption=yes\n auto=add\n";
-    let libreswan = super::ipsec_conf::parse((text, Path::new("ipsec.conf")), None);
-    let contents = libreswan.and_then(|root| contents(&root, Loaded::default())).unwrap();
-    assert!(contents.connections[0].remote.as_ref().unwrap().extensions.resumption);
-}
-
-// strongSwan has a switch of its whole daemon, Libreswan three words.
-#[test]
-fn a_connection_proves_the_whole_of_ike_sa_init() {
-    use ravelin_ike::extensions::FullTranscript::{Allow, Never, Require};
-    let read = |text: &str| {
-        connection(&format!("remote_addrs = 192.0.2.2\n{text}")).remote.unwrap().extensions.full_transcript
-    };
-    assert_eq!(read(""), Allow);
-    for (word, when) in [("never", Never), ("allow", Allow), ("require", Require), ("no", Never), ("auto", Allow)] {
-        assert_eq!(read(&format!("full_transcript_auth = {word}")), when, "{word}");
-    }
-    assert!(refused("full_transcript_auth = maybe").contains("full_transcript_auth"));
-    for (word, when) in [("no", Never), ("auto", Allow), ("yes", Require)] {
-        let text = format!(
-            "conn a\n left=192.0.2.1\n right=192.0.2.2\n authby=secret\n ike-sa-init-full-transcript-auth={word}\n auto=add\n"
-        );
-        let libreswan = super::ipsec_conf::parse((text.as_str(), Path::new("ipsec.conf")), None);
-        let contents = libreswan.and_then(|root| contents(&root, Loaded::default())).unwrap();
-        assert_eq!(contents.connections[0].remote.as_ref().unwrap().extensions.full_transcript, when, "{word}");
-    }
-}
-
-#[test]
-fn a_connection_has_windows_and_tokens_and_may_be_with_a_cluster() {
-    let read = |text: &str| {
-        let extensions = connection(&format!("remote_addrs = 192.0.2.2\n{text}")).remote.unwrap().extensions;
-        (extensions.window, extensions.cluster, extensions.crash_detection)
-    };
-    assert_eq!([read(""), read("window = 8")], [(1, false, false), (8, false, false)]);
-    let announce =
-        |text: &str| connection(&format!("remote_addrs = 192.0.2.2\n{text}")).remote.unwrap().extensions.announce;
-    assert!(!announce("") && announce("announce = yes") && refused("announce = 7").contains("announce"));
-    let text =
-        "conn a\n left=192.0.2.1\n right=192.0.2.2\n authby=secret\n send-supported-auth-methods=yes\n auto=add\n";
-    let libreswan = super::ipsec_conf::parse((text, Path::new("ipsec.conf")), None);
-    let contents = libreswan.and_then(|root| contents(&root, Loaded::default())).unwrap();
-    assert!(contents.connections[0].remote.as_ref().unwrap().extensions.announce);
-    assert_eq!([read("cluster = yes"), read("crash_detection = yes")], [(1, true, false), (1, false, true)]);
-    assert!(refused("window = 33").contains("window") && refused("cluster = perhaps").contains("cluster"));
 }
 
 // RFC 5739, which strongSwan has not.
@@ -645,61 +439,6 @@ fn the_side_with_eap_is_the_user() {
     ] {
         let why = read(&text(local, remote)).unwrap_err();
         assert!(why.contains(words), "{local}{remote}: {why}");
-    }
-}
-
-#[test]
-fn a_child_may_be_about_a_mark() {
-    use ravelin_types::options::Mark;
-    let child = |inside: &str| {
-        let read = connection(&format!("remote_addrs = 192.0.2.2\nchildren {{\n c {{\n{inside}\n }}\n}}"));
-        read.policies[0].esp.as_ref().unwrap().options
-    };
-    let ten = Some(Mark { value: 10, mask: u32::MAX });
-    assert_eq!(child("mark_in = 10\nmark_out = 10").mark, ten);
-    assert_eq!(child("mark_in_sa = yes").mark, None);
-    assert_eq!(child("mark_in = 0/0x00000000").mark, None);
-    for (inside, words) in
-        [("mark_in = 10", "must be the same"), ("mark_in = %unique\nmark_out = %unique", "`%unique` is not there")]
-    {
-        let why = refused(&format!("remote_addrs = 192.0.2.2\nchildren {{\n c {{\n{inside}\n }}\n}}"));
-        assert!(why.contains(words), "{inside}: {why}");
-    }
-}
-
-#[test]
-fn a_child_may_have_an_sa_for_each_processor() {
-    use ravelin_types::options::Processors;
-    let child = |words: &str| format!("remote_addrs = 192.0.2.2\nchildren {{\n c {{\nper_cpu_sas = {words}\n }}\n}}");
-    let processors = |words: &str| connection(&child(words)).policies[0].esp.as_ref().unwrap().options.processors;
-    assert_eq!((processors("yes"), processors("no")), (Processors::Each, Processors::All));
-    let why = refused(&child("encap"));
-    assert!(why.contains("no ports of their own"), "{why}");
-}
-
-#[test]
-fn packets_of_a_child_may_be_compressed() {
-    use ravelin_types::options::IpComp;
-    let child = |words: &str| format!("remote_addrs = 192.0.2.2\nchildren {{\n c {{\nipcomp = {words}\n }}\n}}");
-    let ipcomp = |words: &str| connection(&child(words)).policies[0].esp.as_ref().unwrap().options.ipcomp;
-    assert_eq!((ipcomp("yes"), ipcomp("no")), (IpComp::Negotiate, IpComp::Off));
-}
-
-#[test]
-fn packets_of_a_child_may_share_payloads() {
-    use ravelin_types::options::AggFrag;
-    let child = |words: &str| format!("remote_addrs = 192.0.2.2\nchildren {{\n c {{\nmode = {words}\n }}\n}}");
-    let of = |words: &str| {
-        let esp = connection(&child(words)).policies[0].esp.clone().unwrap();
-        (esp.mode, esp.options.aggfrag)
-    };
-    assert_eq!(of("iptfs"), (Mode::Tunnel, Some(AggFrag { rate: None, fragments: true })));
-    assert_eq!(of("tunnel"), (Mode::Tunnel, None));
-    for (words, said) in
-        [("iptfs\nipcomp = yes", "not compressed ones"), ("iptfs\nah_proposals = sha256", "of ESP alone")]
-    {
-        let why = refused(&child(words));
-        assert!(why.contains(said), "{why}");
     }
 }
 
