@@ -9,11 +9,12 @@ use core::time::Duration;
 use ravelin_crypto::ikev2::Nonces;
 use ravelin_types::options::Processors;
 use ravelin_types::policy::Mode;
+use ravelin_types::sa::OriginalAddresses;
 use ravelin_wire::ike::header::{ExchangeType, Flags, Header, PayloadType};
 use ravelin_wire::ike::v1::{Attribute, IpsecAttribute, LifeType, Nonce, Notify, NotifyType, Opaque, Payload};
 
 use super::{
-    Asked, Exchange, NoncePair, State, ids, keys, lifetime, message_id, original_payloads, originals, settle,
+    Asked, Exchange, NoncePair, State, clients, ids, keys, lifetime, message_id, original_payloads, originals, settle,
     take_over, udp,
 };
 use crate::child::answer::plain_tunnel;
@@ -29,7 +30,6 @@ use crate::nat;
 use crate::negotiate::{self, ChildKe, Selectors};
 use crate::retry::Retry;
 use crate::sealed::Sealed;
-use crate::v1::client_id;
 use crate::v1::ipsec::{self, Common, Offered};
 use crate::v1::message::Payloads;
 use crate::v1::rules;
@@ -197,31 +197,7 @@ fn accept(
         }
         _ => return Err(Error::Violation("a key exchange method without our value of it")),
     };
-    let ours = Selectors {
-        initiator: offer.selectors().initiator.iter().take(1).copied().collect(),
-        responder: offer.selectors().responder.iter().take(1).copied().collect(),
-    };
-    let answer = match payloads.ids().collect::<Vec<_>>().as_slice() {
-        [initiator, responder] => Selectors {
-            initiator: vec![client_id::selector(initiator)?],
-            responder: vec![client_id::selector(responder)?],
-        },
-        _ => ours.clone(),
-    };
-    let mut kept = answer.clone();
-    let mut original = None;
-    if offer.mode() == Mode::Transport && ends.nat.any() {
-        original = originals(payloads, false).or_else(|| nat::original(&answer.responder, &answer.initiator));
-        if ends.nat.theirs {
-            kept.responder = nat::substitute(&kept.responder, ends.peer.ip());
-        }
-        if ends.nat.ours {
-            kept.initiator = nat::substitute(&kept.initiator, ends.local.ip());
-        }
-    }
-    if !kept.within(&ours) {
-        return Err(Disagreement::new(Part::TrafficSelectors, answer.lines(), ours.lines()).into());
-    }
+    let (kept, original) = traffic(offer, payloads, ends)?;
     let told = chosen.compression.map(|compression| compression.cpi);
     let ipcomp = offer.cpi.zip(told).map(|(inbound, told)| Labels {
         inbound,
@@ -256,6 +232,34 @@ fn accept(
         replaces: offer.replaces,
     };
     Ok((agreement, nonces))
+}
+
+/// What the SA carries, which is what was asked for, by the addresses that packets have here, and those before any NAT.
+fn traffic(
+    offer: &ChildOffer,
+    payloads: &Payloads,
+    ends: &Ends,
+) -> Result<(Selectors, Option<OriginalAddresses>), Error> {
+    let ours = Selectors {
+        initiator: offer.selectors().initiator.iter().take(1).copied().collect(),
+        responder: offer.selectors().responder.iter().take(1).copied().collect(),
+    };
+    let answer = clients(payloads)?.unwrap_or_else(|| ours.clone());
+    let mut kept = answer.clone();
+    let mut original = None;
+    if offer.mode() == Mode::Transport && ends.nat.any() {
+        original = originals(payloads, false).or_else(|| nat::original(&answer.responder, &answer.initiator));
+        if ends.nat.theirs {
+            kept.responder = nat::substitute(&kept.responder, ends.peer.ip());
+        }
+        if ends.nat.ours {
+            kept.initiator = nat::substitute(&kept.initiator, ends.local.ip());
+        }
+    }
+    if !kept.within(&ours) {
+        return Err(Disagreement::new(Part::TrafficSelectors, answer.lines(), ours.lines()).into());
+    }
+    Ok((kept, original))
 }
 
 fn announced_lifetime(notify: &Notify) -> Option<Duration> {

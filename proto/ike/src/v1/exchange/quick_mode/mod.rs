@@ -222,6 +222,17 @@ fn original_payloads(
     }
 }
 
+/// What the two identities of a message are about, where it has them.
+fn clients(payloads: &Payloads) -> Result<Option<Selectors>, Error> {
+    match payloads.ids().collect::<Vec<_>>().as_slice() {
+        [initiator, responder] => Ok(Some(Selectors {
+            initiator: vec![client_id::selector(initiator)?],
+            responder: vec![client_id::selector(responder)?],
+        })),
+        _ => Ok(None),
+    }
+}
+
 /// The addresses of the sender's packets before a NAT changed them; `sender_initiates` says which of the two is its.
 fn originals(payloads: &Payloads, sender_initiates: bool) -> Option<OriginalAddresses> {
     let mut found = payloads.all().iter().filter_map(|payload| match payload {

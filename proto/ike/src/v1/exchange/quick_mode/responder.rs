@@ -10,7 +10,8 @@ use core::time::Duration;
 use ravelin_crypto::ikev2::Nonces;
 use ravelin_types::options::Processors;
 use ravelin_types::policy::Mode;
-use ravelin_types::proposal::{Proposal, ProtocolId};
+use ravelin_types::proposal::{Proposal, ProtocolId, Suite};
+use ravelin_types::selector::TrafficSelector;
 use ravelin_types::{Instant, Spi};
 use ravelin_wire::ike::header::{ExchangeType, Header, PayloadType};
 use ravelin_wire::ike::v1::{
@@ -19,8 +20,10 @@ use ravelin_wire::ike::v1::{
 };
 
 use super::super::informational;
-use super::{Answered, Exchange, NoncePair, State, keys, lifetime, original_payloads, originals, room, take_over};
-use crate::child::answer::{Wanted, candidates, find, plain_tunnel};
+use super::{
+    Answered, Exchange, NoncePair, State, clients, keys, lifetime, original_payloads, originals, room, take_over,
+};
+use crate::child::answer::{Found, Wanted, candidates, find, plain_tunnel};
 use crate::child::offer::{AH_THROUGH_NAT, mode_name};
 use crate::child::{Agreement, ChildSa, ChildState, Terms, ipcomp};
 use crate::config::ChildPolicy;
@@ -30,11 +33,10 @@ use crate::explain::Part;
 use crate::ike_sa::Ends;
 use crate::input::Datagram;
 use crate::limits;
-use crate::negotiate::{self, ChildKe, Selectors};
+use crate::negotiate::{self, Agreed, ChildKe, Selectors};
 use crate::output::DownReason;
 use crate::retry::Retry;
 use crate::sealed::Sealed;
-use crate::v1::client_id;
 use crate::v1::ipsec::{self, Offered};
 use crate::v1::message::Payloads;
 use crate::v1::rules;
@@ -113,17 +115,11 @@ fn answer(
     room(session, core)?;
     let sa = payloads.sa()?;
     let all = ipsec::offered(sa, ends.nat.any(), &core.crypto);
-    let sent = match payloads.ids().collect::<Vec<_>>().as_slice() {
-        [initiator, responder] => Selectors {
-            initiator: vec![client_id::selector(initiator)?],
-            responder: vec![client_id::selector(responder)?],
-        },
-        // RFC 2409 §5.5: without identities the two ends themselves are meant.
-        _ => Selectors {
-            initiator: vec![ravelin_types::selector::TrafficSelector::host(ends.peer.ip())],
-            responder: vec![ravelin_types::selector::TrafficSelector::host(ends.local.ip())],
-        },
-    };
+    // RFC 2409 §5.5: without identities the two ends themselves are meant.
+    let sent = clients(payloads)?.unwrap_or_else(|| Selectors {
+        initiator: vec![TrafficSelector::host(ends.peer.ip())],
+        responder: vec![TrafficSelector::host(ends.local.ip())],
+    });
     let Some(mode) = all.first().map(|offered| offered.mode) else {
         let theirs = sa.0.iter().map(|offered| alloc::format!("{} proposal", offered.protocol)).collect();
         return Err(Disagreement::new(Part::ChildProposal, theirs, vec![]).into());
@@ -142,22 +138,7 @@ fn answer(
     if !asked.within(&found.selectors) {
         return Err(Disagreement::new(Part::TrafficSelectors, asked.lines(), found.selectors.lines()).into());
     }
-    let ours = negotiate::offer(&found.policy.proposals, true, &core.crypto);
-    let ah = &found.policy.ah;
-    let compresses = ipcomp::wanted(&found.policy, core);
-    let takes = |cpi| compresses && !core.table.cpis.is_sent_to(ends.peer.ip(), cpi);
-    let fits = |offered: &&Offered| offered.mode == mode && ipsec::fits(offered, ah, takes, &core.crypto);
-    let mut usable: Vec<&Offered> = all.iter().filter(fits).collect();
-    // Who wants it takes it where it is offered at all.
-    usable.sort_by_key(|offered| offered.compression.is_none());
-    let suites: Vec<Proposal> = usable.iter().map(|offered| offered.suite.clone()).collect();
-    let group = payloads.ke().is_ok();
-    let sent_group = suites.first().and_then(|suite| negotiate::first_ke(core::slice::from_ref(suite)));
-    let agreed = negotiate::child(&suites, &ours, ChildKe::Fresh(sent_group), &core.crypto)?;
-    let chosen = usable.get(agreed.index).ok_or(Error::Violation("an SA payload without proposals"))?;
-    if agreed.ke.is_some() != group {
-        return Err(Error::Violation("a group without a KE payload, or a KE payload without a group"));
-    }
+    let (chosen, agreed) = choose(&all, &found, payloads, ends, core)?;
     let suite = ipsec::suite(chosen, agreed.suite, sa)?;
     if ends.nat.any() && suite.ah().is_some() {
         return Err(AH_THROUGH_NAT);
@@ -201,21 +182,7 @@ fn answer(
         terms.ipcomp = Some(Labels { inbound: label, outbound: Some(compression.cpi) });
     }
 
-    // RFC 2408 §4.2: in the order in which they were offered.
-    let mut places = vec![(chosen.proposal, chosen.transform)];
-    places.extend(chosen.ah.map(|around| around.at));
-    places.extend(chosen.compression.map(|compression| compression.at));
-    places.sort_unstable();
-    let taken = places.into_iter().filter_map(|(proposal, transform)| {
-        let OfferedProposal { number, protocol, transforms, .. } = sa.0.get(proposal)?;
-        let transforms = vec![transforms.get(transform)?.clone()];
-        let spi = match terms.ipcomp {
-            Some(labels) if *protocol == IPCOMP => ipsec::spi_of(labels.inbound),
-            _ => inbound.into(),
-        };
-        Some(OfferedProposal { number: *number, protocol: *protocol, spi, transforms })
-    });
-    let mut reply = vec![Payload::Sa(Sa(taken.collect()))];
+    let mut reply = vec![Payload::Sa(taken(sa, chosen, inbound, terms.ipcomp))];
     reply.extend(Nonce::new(nonces.1.as_slice()).map(Payload::Nonce));
     reply.extend(exchanged.map(|(public, _)| Payload::Ke(Opaque(public))));
     reply.extend(payloads.ids().map(|id| Payload::Id(id.clone())));
@@ -227,6 +194,50 @@ fn answer(
     let replaces = replaced(session, &found.policy, &terms);
     let agreement = Agreement { policy: found.policy, inbound, terms, initiator: false, keymat, replaces };
     Ok((reply, nonces, ChildSa::install(agreement, ends, false, core), replaces))
+}
+
+/// Which of the offers the policy that was found takes, and what it comes to.
+fn choose<'a>(
+    all: &'a [Offered],
+    found: &Found,
+    payloads: &Payloads,
+    ends: &Ends,
+    core: &Core,
+) -> Result<(&'a Offered, Agreed<Suite>), Error> {
+    let ours = negotiate::offer(&found.policy.proposals, true, &core.crypto);
+    let ah = &found.policy.ah;
+    let compresses = ipcomp::wanted(&found.policy, core);
+    let takes = |cpi| compresses && !core.table.cpis.is_sent_to(ends.peer.ip(), cpi);
+    let fits = |offered: &&Offered| offered.mode == found.mode && ipsec::fits(offered, ah, takes, &core.crypto);
+    let mut usable: Vec<&Offered> = all.iter().filter(fits).collect();
+    // Who wants it takes it where it is offered at all.
+    usable.sort_by_key(|offered| offered.compression.is_none());
+    let suites: Vec<Proposal> = usable.iter().map(|offered| offered.suite.clone()).collect();
+    let sent_group = suites.first().and_then(|suite| negotiate::first_ke(core::slice::from_ref(suite)));
+    let agreed = negotiate::child(&suites, &ours, ChildKe::Fresh(sent_group), &core.crypto)?;
+    let chosen = usable.get(agreed.index).ok_or(Error::Violation("an SA payload without proposals"))?;
+    if agreed.ke.is_some() != payloads.ke().is_ok() {
+        return Err(Error::Violation("a group without a KE payload, or a KE payload without a group"));
+    }
+    Ok((*chosen, agreed))
+}
+
+/// The proposals that are taken, each with its one transform. RFC 2408 §4.2: in the order in which they were offered.
+fn taken(sa: &Sa, chosen: &Offered, inbound: Spi, labels: Option<Labels>) -> Sa {
+    let mut places = vec![(chosen.proposal, chosen.transform)];
+    places.extend(chosen.ah.map(|around| around.at));
+    places.extend(chosen.compression.map(|compression| compression.at));
+    places.sort_unstable();
+    let taken = places.into_iter().filter_map(|(proposal, transform)| {
+        let OfferedProposal { number, protocol, transforms, .. } = sa.0.get(proposal)?;
+        let transforms = vec![transforms.get(transform)?.clone()];
+        let spi = match labels {
+            Some(labels) if *protocol == IPCOMP => ipsec::spi_of(labels.inbound),
+            _ => inbound.into(),
+        };
+        Some(OfferedProposal { number: *number, protocol: *protocol, spi, transforms })
+    });
+    Sa(taken.collect())
 }
 
 /// The Child SA for the same traffic that is in use.
