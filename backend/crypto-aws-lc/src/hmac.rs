@@ -5,7 +5,7 @@
 
 use std::marker::PhantomData;
 
-use ravelin_crypto::{BadKey, HashFn, IntegAlg, IntegKey, PrfAlg, PrfKey};
+use ravelin_crypto::{BadKey, HashFn, IntegAlg, IntegKey, Pieces, PrfAlg, PrfKey};
 use ravelin_types::transform::{IntegId, PrfId};
 
 use crate::sys::{Hash, Sha1, Sha256, Sha384, Sha512, wipe};
@@ -136,7 +136,7 @@ impl<H: Hash> HmacKey<H> {
     }
 
     /// Writes the whole of it; `out` has the hash's length.
-    fn digest(&self, parts: &[&[u8]], out: &mut [u8]) {
+    fn digest<'p>(&self, parts: impl Iterator<Item = &'p [u8]>, out: &mut [u8]) {
         let mut inner = self.inner.clone();
         for part in parts {
             inner.update(part);
@@ -146,20 +146,28 @@ impl<H: Hash> HmacKey<H> {
         outer.update(out);
         outer.finish(out);
     }
+
+    fn cut<'p>(&self, parts: impl Iterator<Item = &'p [u8]>, icv: &mut [u8]) {
+        let mut digest = [0; MAX_OUTPUT];
+        self.digest(parts, &mut digest[..H::OUTPUT]);
+        // At most the ICV's length is asked for, and every ICV is shorter than the digest.
+        icv.copy_from_slice(&digest[..icv.len()]);
+    }
 }
 
 impl<H: Hash> PrfKey for HmacKey<H> {
     fn prf(&self, parts: &[&[u8]], out: &mut [u8]) {
-        self.digest(parts, out);
+        self.digest(parts.iter().copied(), out);
     }
 }
 
 impl<H: Hash> IntegKey for HmacKey<H> {
     fn sign(&self, parts: &[&[u8]], icv: &mut [u8]) {
-        let mut digest = [0; MAX_OUTPUT];
-        self.digest(parts, &mut digest[..H::OUTPUT]);
-        // At most the ICV's length is asked for, and every ICV is shorter than the digest.
-        icv.copy_from_slice(&digest[..icv.len()]);
+        self.cut(parts.iter().copied(), icv);
+    }
+
+    fn sign_pieces(&self, pieces: &dyn Pieces, icv: &mut [u8]) {
+        self.cut(pieces.iter(), icv);
     }
 
     fn replace(&mut self, bytes: &[u8]) -> Result<(), BadKey> {

@@ -100,6 +100,17 @@ fn packets_are_protected_without_allocation() {
                 }
             });
             assert_eq!(count, 0, "{} {bits}", alg.id());
+            let pieces = key.in_pieces().unwrap();
+            let count = allocations(|| {
+                let (front, back) = data.split_at_mut(3);
+                let text = &mut [front, back];
+                pieces.seal(&iv, aad, text, &mut icv);
+                pieces.open(&iv, aad, text, &icv).unwrap();
+                if alg.is_aead() {
+                    pieces.open(&iv, aad, text, &icv).unwrap_err();
+                }
+            });
+            assert_eq!(count, 0, "{} {bits} in pieces", alg.id());
         }
     }
     for alg in provider.integ {

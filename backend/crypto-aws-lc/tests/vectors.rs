@@ -1,7 +1,13 @@
 //! The provider against every published vector.
 
 use ravelin_crypto_aws_lc::provider;
-use ravelin_testkit::vectors;
+use ravelin_testkit::{pieces, vectors};
+
+#[test]
+fn text_in_pieces_is_text() {
+    let all: Vec<_> = provider().encr.iter().map(|alg| alg.id()).collect();
+    assert_eq!(pieces::check(&provider()), all);
+}
 
 #[test]
 fn every_vector_agrees() {

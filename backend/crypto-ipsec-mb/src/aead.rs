@@ -2,7 +2,7 @@
 //!
 //! Both make the nonce from a 4-octet salt, the end of the key material, and the 8-octet IV of the packet.
 
-use ravelin_crypto::{BadKey, EncrAlg, EncrKey, EncrShape, Forged};
+use ravelin_crypto::{BadKey, EncrAlg, EncrKey, EncrShape, Forged, PiecesKey, PiecesMut};
 
 use crate::sys::{ChaChaKey, GcmKey, GmacKey, library};
 
@@ -66,6 +66,10 @@ impl EncrKey for GcmKey {
         if self.decrypt(iv, aad, data, icv) { Ok(()) } else { Err(Forged) }
     }
 
+    fn in_pieces(&self) -> Option<&dyn PiecesKey> {
+        Some(self)
+    }
+
     fn replace(&mut self, bytes: &[u8]) -> Result<(), BadKey> {
         let (key, salt) = bytes.split_last_chunk().ok_or(BadKey)?;
         let library = library().map_err(|_| BadKey)?;
@@ -92,6 +96,10 @@ impl EncrKey for ChaChaKey {
         if self.decrypt(iv, aad, data, icv) { Ok(()) } else { Err(Forged) }
     }
 
+    fn in_pieces(&self) -> Option<&dyn PiecesKey> {
+        Some(self)
+    }
+
     fn replace(&mut self, bytes: &[u8]) -> Result<(), BadKey> {
         let (key, salt) = bytes.split_last_chunk().ok_or(BadKey)?;
         ChaChaKey::replace(self, *key.as_array().ok_or(BadKey)?, *salt);
@@ -100,5 +108,36 @@ impl EncrKey for ChaChaKey {
 
     fn prefetch(&self, _: usize) {
         self.fetch();
+    }
+}
+
+impl PiecesKey for GcmKey {
+    fn seal(&self, iv: &[u8], aad: &[u8], text: &mut dyn PiecesMut, icv: &mut [u8]) {
+        let iv = iv.try_into().expect("the caller passes an IV of the algorithm's length");
+        self.encrypt_pieces(iv, aad, text, icv);
+    }
+
+    fn open(&self, iv: &[u8], aad: &[u8], text: &mut dyn PiecesMut, icv: &[u8]) -> Result<(), Forged> {
+        let Ok(iv) = iv.try_into() else {
+            text.wipe();
+            return Err(Forged);
+        };
+        if self.decrypt_pieces(iv, aad, text, icv) { Ok(()) } else { Err(Forged) }
+    }
+}
+
+impl PiecesKey for ChaChaKey {
+    fn seal(&self, iv: &[u8], aad: &[u8], text: &mut dyn PiecesMut, icv: &mut [u8]) {
+        let iv = iv.try_into().expect("the caller passes an IV of the algorithm's length");
+        let icv = icv.try_into().expect("the caller passes room for an ICV of the algorithm's length");
+        self.encrypt_pieces(iv, aad, text, icv);
+    }
+
+    fn open(&self, iv: &[u8], aad: &[u8], text: &mut dyn PiecesMut, icv: &[u8]) -> Result<(), Forged> {
+        let (Ok(iv), Ok(icv)) = (iv.try_into(), icv.try_into()) else {
+            text.wipe();
+            return Err(Forged);
+        };
+        if self.decrypt_pieces(iv, aad, text, icv) { Ok(()) } else { Err(Forged) }
     }
 }

@@ -1,6 +1,6 @@
 //! AES in counter mode (RFC 3686): no authentication of its own, always paired with an integrity algorithm.
 
-use ravelin_crypto::{BadKey, EncrAlg, EncrKey, EncrShape, Forged};
+use ravelin_crypto::{BadKey, EncrAlg, EncrKey, EncrShape, Forged, PiecesKey, PiecesMut};
 
 use crate::sys::{CtrKey, library};
 
@@ -37,9 +37,28 @@ impl EncrKey for CtrKey {
         Ok(())
     }
 
+    fn in_pieces(&self) -> Option<&dyn PiecesKey> {
+        Some(self)
+    }
+
     fn replace(&mut self, bytes: &[u8]) -> Result<(), BadKey> {
         let (key, salt) = bytes.split_last_chunk().ok_or(BadKey)?;
         let library = library().map_err(|_| BadKey)?;
         CtrKey::replace(self, library, key, *salt).then_some(()).ok_or(BadKey)
+    }
+}
+
+impl PiecesKey for CtrKey {
+    fn seal(&self, iv: &[u8], aad: &[u8], text: &mut dyn PiecesMut, icv: &mut [u8]) {
+        assert!(aad.is_empty() && icv.is_empty(), "the cipher authenticates nothing");
+        self.apply_pieces(iv.try_into().expect("the caller passes an IV of the algorithm's length"), text);
+    }
+
+    fn open(&self, iv: &[u8], aad: &[u8], text: &mut dyn PiecesMut, icv: &[u8]) -> Result<(), Forged> {
+        match iv.try_into() {
+            Ok(iv) if aad.is_empty() && icv.is_empty() => self.apply_pieces(iv, text),
+            _ => return Err(Forged),
+        }
+        Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! AES-GMAC (RFC 4543): for AH an integrity algorithm whose ICV begins with the IV; for ESP see `aead.rs`.
 
-use ravelin_crypto::{BadKey, EncrKey, Forged, IntegAlg, IntegKey};
+use ravelin_crypto::{BadKey, EncrKey, Forged, IntegAlg, IntegKey, Pieces, PiecesKey, PiecesMut};
 use ravelin_types::transform::IntegId;
 
 use crate::sys::{GmacKey, TAG_LEN, library};
@@ -51,16 +51,41 @@ impl IntegKey for GmacKey {
     fn sign(&self, parts: &[&[u8]], icv: &mut [u8]) {
         let (iv, tag) =
             icv.split_first_chunk_mut().expect("the caller passes room for an ICV of the algorithm's length");
-        tag.copy_from_slice(&self.tag(iv, parts));
+        tag.copy_from_slice(&self.tag(iv, parts.iter().copied()));
     }
 
     fn replace(&mut self, bytes: &[u8]) -> Result<(), BadKey> {
         replace(self, bytes)
     }
 
+    fn sign_pieces(&self, pieces: &dyn Pieces, icv: &mut [u8]) {
+        let (iv, tag) =
+            icv.split_first_chunk_mut().expect("the caller passes room for an ICV of the algorithm's length");
+        tag.copy_from_slice(&self.tag(iv, pieces.iter()));
+    }
+
     fn verify(&self, parts: &[&[u8]], icv: &[u8]) -> Result<(), Forged> {
         let (iv, tag) = icv.split_first_chunk().ok_or(Forged)?;
-        if self.is_tag(iv, parts, tag) { Ok(()) } else { Err(Forged) }
+        if self.is_tag(iv, parts.iter().copied(), tag) { Ok(()) } else { Err(Forged) }
+    }
+}
+
+/// The text in pieces, where the key is for ESP.
+impl PiecesKey for GmacKey {
+    fn seal(&self, iv: &[u8], aad: &[u8], text: &mut dyn PiecesMut, icv: &mut [u8]) {
+        let array = iv.try_into().expect("the caller passes an IV of the algorithm's length");
+        let text: &dyn Pieces = text;
+        icv.copy_from_slice(&self.tag(array, [aad, iv].into_iter().chain(text.iter())));
+    }
+
+    fn open(&self, iv: &[u8], aad: &[u8], text: &mut dyn PiecesMut, icv: &[u8]) -> Result<(), Forged> {
+        let pieces: &dyn Pieces = text;
+        let parts = [aad, iv].into_iter().chain(pieces.iter());
+        if iv.try_into().is_ok_and(|array| self.is_tag(array, parts, icv)) {
+            return Ok(());
+        }
+        text.wipe();
+        Err(Forged)
     }
 }
 
@@ -68,15 +93,19 @@ impl IntegKey for GmacKey {
 impl EncrKey for GmacKey {
     fn seal(&self, iv: &[u8], aad: &[u8], data: &mut [u8], icv: &mut [u8]) {
         let array = iv.try_into().expect("the caller passes an IV of the algorithm's length");
-        icv.copy_from_slice(&self.tag(array, &[aad, iv, data]));
+        icv.copy_from_slice(&self.tag(array, [aad, iv, data].into_iter()));
     }
 
     fn open(&self, iv: &[u8], aad: &[u8], data: &mut [u8], icv: &[u8]) -> Result<(), Forged> {
-        if iv.try_into().is_ok_and(|array| self.is_tag(array, &[aad, iv, data], icv)) {
+        if iv.try_into().is_ok_and(|array| self.is_tag(array, [aad, iv, data].into_iter(), icv)) {
             return Ok(());
         }
         data.fill(0);
         Err(Forged)
+    }
+
+    fn in_pieces(&self) -> Option<&dyn PiecesKey> {
+        Some(self)
     }
 
     fn replace(&mut self, bytes: &[u8]) -> Result<(), BadKey> {

@@ -7,6 +7,7 @@
 //!
 //! ```text
 //!  AES-GCM, AES-GMAC    direct calls, in place; nothing is kept between two packets
+//!  text in pieces       the same, and ChaCha20-Poly1305: begin, each piece, end
 //!  ChaCha20-Poly1305    a job on the thread's manager (processors with AVX-512; elsewhere others are faster)
 //!  AES-CTR              the same, one packet at a time
 //!  all pairs, AES-CCM   many jobs at a time on the thread's manager, up to sixteen packets side by side

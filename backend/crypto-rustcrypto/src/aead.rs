@@ -7,18 +7,14 @@
 use alloc::boxed::Box;
 
 use aes::{Aes128, Aes192, Aes256};
-use aes_gcm::AesGcm;
-use aes_gcm::aead::array::typenum::{U8, U11, U12, U16};
-use aes_gcm::aead::{AeadCore, AeadInOut, KeyInit, Nonce, Tag};
-use ccm::Ccm;
-use chacha20poly1305::ChaCha20Poly1305;
-use ravelin_crypto::{BadKey, EncrAlg, EncrKey, EncrShape, Forged};
-use zeroize::Zeroize;
+use ravelin_crypto::{BadKey, EncrAlg, EncrKey, EncrShape};
 
-const IV_LEN: usize = 8;
+use crate::ccm::Ccm;
+use crate::chacha::ChaCha;
+use crate::gcm::Gcm;
 
-/// Readies a key; `None` when its length is not the algorithm's.
-type Ready = fn(key: &[u8], salt: &[u8]) -> Option<Box<dyn EncrKey>>;
+/// Readies a key of `bits` bits, with the salt behind it.
+type Ready = fn(bits: usize, bytes: &[u8]) -> Result<Box<dyn EncrKey>, BadKey>;
 
 /// One AEAD algorithm.
 pub(crate) struct Aead {
@@ -28,28 +24,30 @@ pub(crate) struct Aead {
 
 /// AES in one mode, for each length of the key.
 macro_rules! aes {
-    ($name:ident, $salt:literal, $mode128:ty, $mode192:ty, $mode256:ty) => {
+    ($name:ident, $mode:ident, $icv:literal) => {
         pub(crate) static $name: Aead = Aead {
             shape: EncrShape::$name,
-            key: |key, salt| match key.len() {
-                16 => Key::<$mode128, $salt>::boxed(key, salt),
-                24 => Key::<$mode192, $salt>::boxed(key, salt),
-                32 => Key::<$mode256, $salt>::boxed(key, salt),
-                _ => None,
+            key: |bits, bytes| {
+                Ok(match bits {
+                    128 => Box::new($mode::<Aes128, $icv>::new(bytes)?),
+                    192 => Box::new($mode::<Aes192, $icv>::new(bytes)?),
+                    256 => Box::new($mode::<Aes256, $icv>::new(bytes)?),
+                    _ => return Err(BadKey),
+                })
             },
         };
     };
 }
 
-aes!(AES_GCM_16, 4, AesGcm<Aes128, U12>, AesGcm<Aes192, U12>, AesGcm<Aes256, U12>);
-aes!(AES_GCM_12, 4, AesGcm<Aes128, U12, U12>, AesGcm<Aes192, U12, U12>, AesGcm<Aes256, U12, U12>);
-aes!(AES_GCM_8, 4, AesGcm<Aes128, U12, U8>, AesGcm<Aes192, U12, U8>, AesGcm<Aes256, U12, U8>);
-aes!(AES_CCM_16, 3, Ccm<Aes128, U16, U11>, Ccm<Aes192, U16, U11>, Ccm<Aes256, U16, U11>);
-aes!(AES_CCM_12, 3, Ccm<Aes128, U12, U11>, Ccm<Aes192, U12, U11>, Ccm<Aes256, U12, U11>);
-aes!(AES_CCM_8, 3, Ccm<Aes128, U8, U11>, Ccm<Aes192, U8, U11>, Ccm<Aes256, U8, U11>);
+aes!(AES_GCM_16, Gcm, 16);
+aes!(AES_GCM_12, Gcm, 12);
+aes!(AES_GCM_8, Gcm, 8);
+aes!(AES_CCM_16, Ccm, 16);
+aes!(AES_CCM_12, Ccm, 12);
+aes!(AES_CCM_8, Ccm, 8);
 
 pub(crate) static CHACHA20_POLY1305: Aead =
-    Aead { shape: EncrShape::CHACHA20_POLY1305, key: Key::<ChaCha20Poly1305, 4>::boxed };
+    Aead { shape: EncrShape::CHACHA20_POLY1305, key: |_, bytes| Ok(Box::new(ChaCha::new(bytes)?)) };
 
 pub(crate) static AES_GCM_16_IIV: Aead = Aead { shape: EncrShape::AES_GCM_16_IIV, ..AES_GCM_16 };
 pub(crate) static AES_CCM_8_IIV: Aead = Aead { shape: EncrShape::AES_CCM_8_IIV, ..AES_CCM_8 };
@@ -61,64 +59,7 @@ impl EncrAlg for Aead {
     }
 
     fn key(&self, bytes: &[u8]) -> Result<Box<dyn EncrKey>, BadKey> {
-        let (key, salt) = self.shape.split(bytes)?;
-        (self.key)(key, salt).ok_or(BadKey)
-    }
-}
-
-/// The keyed cipher, which wipes itself, and the salt.
-struct Key<C, const SALT: usize> {
-    cipher: C,
-    salt: [u8; SALT],
-}
-
-impl<C: AeadInOut + KeyInit + Send + Sync + 'static, const SALT: usize> Key<C, SALT> {
-    fn new(key: &[u8], salt: &[u8]) -> Option<Self> {
-        Some(Key { cipher: C::new_from_slice(key).ok()?, salt: salt.try_into().ok()? })
-    }
-
-    fn boxed(key: &[u8], salt: &[u8]) -> Option<Box<dyn EncrKey>> {
-        Some(Box::new(Self::new(key, salt)?))
-    }
-}
-
-impl<C: AeadCore, const SALT: usize> Key<C, SALT> {
-    fn nonce(&self, iv: &[u8; IV_LEN]) -> Nonce<C> {
-        let mut nonce = Nonce::<C>::default();
-        nonce[..SALT].copy_from_slice(&self.salt);
-        nonce[SALT..].copy_from_slice(iv);
-        nonce
-    }
-}
-
-impl<C: AeadInOut + KeyInit + Send + Sync + 'static, const SALT: usize> EncrKey for Key<C, SALT> {
-    fn seal(&self, iv: &[u8], aad: &[u8], data: &mut [u8], icv: &mut [u8]) {
-        let iv = iv.try_into().expect("the caller passes an IV of the algorithm's length");
-        let tag = self.cipher.encrypt_inout_detached(&self.nonce(iv), aad, data.into());
-        icv.copy_from_slice(&tag.expect("only data beyond a packet's length cannot be sealed"));
-    }
-
-    fn open(&self, iv: &[u8], aad: &[u8], data: &mut [u8], icv: &[u8]) -> Result<(), Forged> {
-        let opened = match (iv.try_into(), <&Tag<C>>::try_from(icv)) {
-            (Ok(iv), Ok(tag)) => self.cipher.decrypt_inout_detached(&self.nonce(iv), aad, data.into(), tag).is_ok(),
-            _ => false,
-        };
-        if opened {
-            return Ok(());
-        }
-        data.fill(0);
-        Err(Forged)
-    }
-
-    fn replace(&mut self, bytes: &[u8]) -> Result<(), BadKey> {
-        let (key, salt) = bytes.split_last_chunk::<SALT>().ok_or(BadKey)?;
-        *self = Self::new(key, salt).ok_or(BadKey)?;
-        Ok(())
-    }
-}
-
-impl<C, const SALT: usize> Drop for Key<C, SALT> {
-    fn drop(&mut self) {
-        self.salt.zeroize();
+        let (key, _) = self.shape.split(bytes)?;
+        (self.key)(key.len() * 8, bytes)
     }
 }

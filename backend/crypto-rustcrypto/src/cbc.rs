@@ -9,7 +9,8 @@ use aes::{Aes128, Aes192, Aes256};
 use camellia::{Camellia128, Camellia192, Camellia256};
 use cbc::{Decryptor, Encryptor};
 use des::{Des, TdesEde3};
-use ravelin_crypto::{BadKey, EncrAlg, EncrKey, EncrShape, Forged};
+use ravelin_crypto::pieces::in_blocks;
+use ravelin_crypto::{BadKey, EncrAlg, EncrKey, EncrShape, Forged, Pieces, PiecesKey, PiecesMut};
 
 /// One cipher in CBC mode.
 pub(crate) struct Cbc {
@@ -80,8 +81,38 @@ impl<C: KeyInit + BlockCipherEncrypt + BlockCipherDecrypt + Send + Sync> EncrKey
         Ok(())
     }
 
+    fn in_pieces(&self) -> Option<&dyn PiecesKey> {
+        Some(self)
+    }
+
     fn replace(&mut self, bytes: &[u8]) -> Result<(), BadKey> {
         self.0 = C::new_from_slice(bytes).map_err(|_| BadKey)?;
+        Ok(())
+    }
+}
+
+/// The blocks are those of AES; of the ciphers with shorter ones, two fit.
+const BLOCK_LEN: usize = 16;
+
+impl<C: BlockCipherEncrypt + BlockCipherDecrypt> PiecesKey for Key<C> {
+    fn seal(&self, iv: &[u8], aad: &[u8], text: &mut dyn PiecesMut, icv: &mut [u8]) {
+        assert!(aad.is_empty() && icv.is_empty(), "the cipher authenticates nothing");
+        let mode = Encryptor::inner_iv_slice_init(&self.0, iv);
+        let mut mode = mode.expect("the caller passes an IV of the algorithm's length");
+        in_blocks::<BLOCK_LEN>(text, |part| {
+            let (blocks, rest) = Array::slice_as_chunks_mut(part);
+            assert!(rest.is_empty(), "the caller passes whole blocks");
+            mode.encrypt_blocks(blocks);
+        });
+    }
+
+    fn open(&self, iv: &[u8], aad: &[u8], text: &mut dyn PiecesMut, icv: &[u8]) -> Result<(), Forged> {
+        let mut mode = Decryptor::inner_iv_slice_init(&self.0, iv).map_err(|_| Forged)?;
+        let total = (&*text as &dyn Pieces).total();
+        if !total.is_multiple_of(C::block_size()) || !aad.is_empty() || !icv.is_empty() {
+            return Err(Forged);
+        }
+        in_blocks::<BLOCK_LEN>(text, |part| mode.decrypt_blocks(Array::slice_as_chunks_mut(part).0));
         Ok(())
     }
 }

@@ -11,10 +11,14 @@
 extern crate alloc;
 
 mod aead;
+mod blocks;
 mod cbc;
+mod ccm;
+mod chacha;
 mod ctr;
 mod curve448;
 mod ed448;
+mod gcm;
 mod gmac;
 mod mac;
 mod null;

@@ -10,7 +10,7 @@ use aes::Aes128;
 use cmac::Cmac;
 use hmac::{Hmac, KeyInit, Mac};
 use md5::Md5;
-use ravelin_crypto::{BadKey, HashFn, IntegAlg, IntegKey, PrfAlg, PrfKey};
+use ravelin_crypto::{BadKey, HashFn, IntegAlg, IntegKey, Pieces, PrfAlg, PrfKey};
 use ravelin_types::transform::{IntegId, PrfId};
 use sha1::{Digest, Sha1};
 use sha2::{Sha256, Sha384, Sha512};
@@ -78,12 +78,22 @@ impl<M: Mac + KeyInit + Clone + Send + Sync + 'static> IntegAlg for Integ<M> {
 /// The MAC after its key; it wipes itself.
 struct Key<M>(M);
 
-impl<M: Mac + KeyInit + Clone + Send + Sync> IntegKey for Key<M> {
-    fn sign(&self, parts: &[&[u8]], icv: &mut [u8]) {
+impl<M: Mac + Clone> Key<M> {
+    fn mac<'p>(&self, parts: impl Iterator<Item = &'p [u8]>, icv: &mut [u8]) {
         let mut mac = self.0.clone();
-        parts.iter().for_each(|part| mac.update(part));
+        parts.for_each(|part| mac.update(part));
         // At most the ICV's length is asked for, and every ICV is shorter than the output.
         icv.copy_from_slice(&mac.finalize().into_bytes()[..icv.len()]);
+    }
+}
+
+impl<M: Mac + KeyInit + Clone + Send + Sync> IntegKey for Key<M> {
+    fn sign(&self, parts: &[&[u8]], icv: &mut [u8]) {
+        self.mac(parts.iter().copied(), icv);
+    }
+
+    fn sign_pieces(&self, pieces: &dyn Pieces, icv: &mut [u8]) {
+        self.mac(pieces.iter(), icv);
     }
 
     fn replace(&mut self, bytes: &[u8]) -> Result<(), BadKey> {

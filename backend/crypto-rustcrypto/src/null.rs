@@ -2,7 +2,7 @@
 
 use alloc::boxed::Box;
 
-use ravelin_crypto::{BadKey, EncrAlg, EncrKey, EncrShape, Forged};
+use ravelin_crypto::{BadKey, EncrAlg, EncrKey, EncrShape, Forged, PiecesKey, PiecesMut};
 
 pub(crate) struct Null;
 
@@ -28,7 +28,21 @@ impl EncrKey for Null {
         if iv.is_empty() && icv.is_empty() { Ok(()) } else { Err(Forged) }
     }
 
+    fn in_pieces(&self) -> Option<&dyn PiecesKey> {
+        Some(self)
+    }
+
     fn replace(&mut self, bytes: &[u8]) -> Result<(), BadKey> {
         if bytes.is_empty() { Ok(()) } else { Err(BadKey) }
+    }
+}
+
+impl PiecesKey for Null {
+    fn seal(&self, iv: &[u8], aad: &[u8], _text: &mut dyn PiecesMut, icv: &mut [u8]) {
+        EncrKey::seal(self, iv, aad, &mut [], icv);
+    }
+
+    fn open(&self, iv: &[u8], aad: &[u8], _text: &mut dyn PiecesMut, icv: &[u8]) -> Result<(), Forged> {
+        EncrKey::open(self, iv, aad, &mut [], icv)
     }
 }

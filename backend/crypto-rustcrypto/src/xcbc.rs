@@ -5,7 +5,7 @@ use alloc::boxed::Box;
 
 use aes::Aes128;
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
-use ravelin_crypto::{BadKey, IntegAlg, IntegKey, PrfAlg, PrfKey};
+use ravelin_crypto::{BadKey, IntegAlg, IntegKey, Pieces, PrfAlg, PrfKey};
 use ravelin_types::transform::{IntegId, PrfId};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -91,10 +91,25 @@ impl XcbcKey {
 
 impl IntegKey for XcbcKey {
     fn sign(&self, parts: &[&[u8]], icv: &mut [u8]) {
+        self.mac(parts.iter().copied(), icv);
+    }
+
+    fn sign_pieces(&self, pieces: &dyn Pieces, icv: &mut [u8]) {
+        self.mac(pieces.iter(), icv);
+    }
+
+    fn replace(&mut self, bytes: &[u8]) -> Result<(), BadKey> {
+        *self = XcbcKey::new(bytes.try_into().map_err(|_| BadKey)?);
+        Ok(())
+    }
+}
+
+impl XcbcKey {
+    fn mac<'p>(&self, parts: impl Iterator<Item = &'p [u8]>, icv: &mut [u8]) {
         let mut state = [0; BLOCK_LEN];
         // Bytes that the state has taken in since it was encrypted; the last block is not encrypted here.
         let mut filled = 0;
-        for byte in parts.iter().copied().flatten() {
+        for byte in parts.flatten() {
             if filled == BLOCK_LEN {
                 self.cipher.encrypt_block((&mut state).into());
                 filled = 0;
@@ -111,11 +126,6 @@ impl IntegKey for XcbcKey {
         state.iter_mut().zip(mask).for_each(|(byte, mask)| *byte ^= mask);
         self.cipher.encrypt_block((&mut state).into());
         icv.copy_from_slice(&state[..icv.len()]);
-    }
-
-    fn replace(&mut self, bytes: &[u8]) -> Result<(), BadKey> {
-        *self = XcbcKey::new(bytes.try_into().map_err(|_| BadKey)?);
-        Ok(())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use ravelin_crypto::SecureRandom;
 use ravelin_crypto_rustcrypto::{provider, provider_with_legacy};
-use ravelin_testkit::SeededRandom;
+use ravelin_testkit::{SeededRandom, pieces};
 use ravelin_types::transform::{EncrId, IntegId, PrfId};
 
 fn random(rng: &mut SeededRandom, len: usize) -> Vec<u8> {
@@ -58,6 +58,13 @@ fn integrity_agrees() {
             two.verify(&[&text], &icv).unwrap_err();
         }
     }
+}
+
+#[test]
+fn every_cipher_takes_text_in_pieces() {
+    let provider = provider_with_legacy();
+    let all: Vec<EncrId> = provider.encr.iter().map(|alg| alg.id()).collect();
+    assert_eq!(pieces::check(&provider), all);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 
 use ravelin_types::transform::EncrId;
 
+use crate::pieces::PiecesKey;
 use crate::provider::{BadKey, Forged};
 
 /// How the IV of each packet must be made.
@@ -210,6 +211,11 @@ pub trait EncrKey: Send + Sync {
     /// # Errors
     /// When the ICV does not verify or a length does not fit the algorithm.
     fn open(&self, iv: &[u8], aad: &[u8], data: &mut [u8], icv: &[u8]) -> Result<(), Forged>;
+
+    /// This key for text in pieces, where the library can go on from one to the next.
+    fn in_pieces(&self) -> Option<&dyn PiecesKey> {
+        None
+    }
 
     /// Becomes the key of these bytes, as many as it was made of, in the memory that it has: no allocator is asked. What
     /// it was is wiped.

@@ -3,7 +3,8 @@
 //!
 //! This crate never contains a cipher, a hash or a group. A [`CryptoProvider`] is a value that the application picks
 //! and passes in; everything above asks it for algorithms by their IKEv2 identifiers. Read [`provider`] first and [`encryption`], then
-//! [`ikev2`] (or [`ikev1`]) for how keys are derived, and [`batch`] for ciphers that are faster in company.
+//! [`ikev2`] (or [`ikev1`]) for how keys are derived, [`batch`] for ciphers that are faster in company, and [`pieces`] for
+//! packets that do not lie in one piece.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -13,11 +14,13 @@ pub mod batch;
 pub mod encryption;
 pub mod ikev1;
 pub mod ikev2;
+pub mod pieces;
 pub mod provider;
 pub mod signature;
 
 pub use batch::{BatchCrypto, BatchKey, BatchPacket};
 pub use encryption::{EncrAlg, EncrKey, EncrShape, IvKind};
+pub use pieces::{Pieces, PiecesKey, PiecesMut};
 pub use provider::{
     BadKey, BadPublicValue, CryptoProvider, Forged, HashFn, IntegAlg, IntegKey, KeAlg, KePrivate, PrfAlg, PrfKey,
     SecureRandom,

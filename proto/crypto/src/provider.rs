@@ -11,6 +11,7 @@ use subtle::ConstantTimeEq;
 
 use crate::batch::BatchCrypto;
 use crate::encryption::EncrAlg;
+use crate::pieces::Pieces;
 use crate::signature::{Both, Signatures};
 
 /// The algorithms of one provider, in its order of preference.
@@ -148,6 +149,22 @@ pub trait IntegKey: Send + Sync {
         let mut expected = [0u8; 64];
         let expected = expected.get_mut(..icv.len()).ok_or(Forged)?;
         self.sign(parts, expected);
+        if bool::from(expected.ct_eq(icv)) { Ok(()) } else { Err(Forged) }
+    }
+
+    /// [`IntegKey::sign`] over more parts than an array may hold.
+    fn sign_pieces(&self, pieces: &dyn Pieces, icv: &mut [u8]);
+
+    /// Compares in constant time.
+    ///
+    /// # Errors
+    /// When the ICV is not that of `pieces`.
+    fn verify_pieces(&self, pieces: &dyn Pieces, icv: &[u8]) -> Result<(), Forged> {
+        let mut expected = [0u8; 64];
+        let expected = expected.get_mut(..icv.len()).ok_or(Forged)?;
+        // For the IV at its front, where the algorithm has one.
+        expected.copy_from_slice(icv);
+        self.sign_pieces(pieces, expected);
         if bool::from(expected.ct_eq(icv)) { Ok(()) } else { Err(Forged) }
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod ocsp;
 pub mod papers;
+pub mod pieces;
 pub mod random;
 pub mod vectors;
 

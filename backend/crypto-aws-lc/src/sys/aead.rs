@@ -5,7 +5,7 @@ use std::ptr;
 
 use aws_lc_sys as c;
 
-const NONCE_LEN: usize = 12;
+pub(crate) const NONCE_LEN: usize = 12;
 
 /// The ciphers in use; all have a 12-byte nonce and a tag of up to 16 bytes.
 #[derive(Clone, Copy)]
@@ -35,7 +35,7 @@ impl AeadCipher {
 #[repr(C, align(64))]
 pub(crate) struct AeadContext<T> {
     context: c::EVP_AEAD_CTX,
-    tag_len: usize,
+    pub(crate) tag_len: usize,
     pub(crate) beside: T,
 }
 

@@ -35,19 +35,19 @@ impl AesCbc {
         (failed == 0).then_some(this)
     }
 
-    /// Encrypts in place.
-    pub(crate) fn encrypt(&self, iv: &[u8; BLOCK_LEN], blocks: &mut [[u8; BLOCK_LEN]]) {
-        cbc(&self.encrypt, *iv, blocks, c::AES_ENCRYPT);
+    /// Encrypts in place. `iv` becomes that of what follows.
+    pub(crate) fn encrypt(&self, iv: &mut [u8; BLOCK_LEN], blocks: &mut [[u8; BLOCK_LEN]]) {
+        cbc(&self.encrypt, iv, blocks, c::AES_ENCRYPT);
     }
 
-    /// Decrypts in place.
-    pub(crate) fn decrypt(&self, iv: &[u8; BLOCK_LEN], blocks: &mut [[u8; BLOCK_LEN]]) {
-        cbc(&self.decrypt, *iv, blocks, c::AES_DECRYPT);
+    /// Decrypts in place. `iv` becomes that of what follows.
+    pub(crate) fn decrypt(&self, iv: &mut [u8; BLOCK_LEN], blocks: &mut [[u8; BLOCK_LEN]]) {
+        cbc(&self.decrypt, iv, blocks, c::AES_DECRYPT);
     }
 }
 
-/// `iv` is a copy: the call leaves the last block of ciphertext in it.
-fn cbc(key: &c::AES_KEY, mut iv: [u8; BLOCK_LEN], blocks: &mut [[u8; BLOCK_LEN]], direction: i32) {
+/// The call leaves the last block of ciphertext in `iv`.
+fn cbc(key: &c::AES_KEY, iv: &mut [u8; BLOCK_LEN], blocks: &mut [[u8; BLOCK_LEN]], direction: i32) {
     let data = blocks.as_flattened_mut();
     let text = data.as_mut_ptr();
     // SAFETY: the schedule fits the direction; input and output are the same range of whole blocks; the IV has one
@@ -78,21 +78,36 @@ impl AesCtr {
         (failed == 0).then_some(this)
     }
 
-    /// Encrypts or decrypts in place, from this counter block on.
-    pub(crate) fn apply(&self, mut counter: [u8; BLOCK_LEN], data: &mut [u8]) {
-        let (mut rest, mut used) = ([0; BLOCK_LEN], 0);
+    /// The key stream from this counter block on.
+    pub(crate) fn key_stream(&self, counter: [u8; BLOCK_LEN]) -> KeyStream<'_> {
+        KeyStream { key: &self.0, counter, rest: [0; BLOCK_LEN], used: 0 }
+    }
+}
+
+/// A key stream, as far as it was used.
+pub(crate) struct KeyStream<'k> {
+    key: &'k c::AES_KEY,
+    counter: [u8; BLOCK_LEN],
+    rest: [u8; BLOCK_LEN],
+    /// Of `rest`, always less than a block.
+    used: u32,
+}
+
+impl KeyStream<'_> {
+    /// Encrypts or decrypts in place.
+    pub(crate) fn apply(&mut self, data: &mut [u8]) {
         let text = data.as_mut_ptr();
-        // SAFETY: input and output are the same range; counter and the unused rest of the key stream have one block
-        // each, and none of that rest is used.
+        // SAFETY: input and output are the same range; counter and rest have one block each; how much of the rest was used
+        // is what the call before left there, or nothing.
         unsafe {
             c::AES_ctr128_encrypt(
                 text,
                 text,
                 data.len(),
-                &raw const self.0,
-                counter.as_mut_ptr(),
-                rest.as_mut_ptr(),
-                &raw mut used,
+                self.key,
+                self.counter.as_mut_ptr(),
+                self.rest.as_mut_ptr(),
+                &raw mut self.used,
             );
         }
     }

@@ -12,9 +12,10 @@ mod curve;
 mod kem;
 mod key;
 mod sha;
+pub(crate) mod stream;
 
 pub(crate) use aead::{AeadCipher, AeadContext};
-pub(crate) use aes::{AesCbc, AesCtr};
+pub(crate) use aes::{AesCbc, AesCtr, KeyStream};
 pub(crate) use bignum::{Modulus, Prime};
 pub(crate) use container::{any_private, encrypted_private, pem, pkcs12};
 pub(crate) use curve::{Curve, EC_MAX_FIELD, x25519, x25519_public};

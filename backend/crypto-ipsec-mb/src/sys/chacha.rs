@@ -1,15 +1,18 @@
-//! ChaCha20-Poly1305 as a job: the library's direct functions take three calls per packet and more time.
+//! ChaCha20-Poly1305 as a job: the library's direct functions take three calls per packet and more time. They are for text
+//! in pieces.
 
 use std::ptr;
 
+use ravelin_crypto::{Pieces, PiecesMut};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
+use super::gcm::{DECRYPT, ENCRYPT};
 use super::layout::{
-    AUTH_CHACHA20_POLY1305, Aead, CIPHER_CHACHA20_POLY1305, DIR_DECRYPT, DIR_ENCRYPT, ORDER_CIPHER_HASH,
+    AUTH_CHACHA20_POLY1305, Aead, CIPHER_CHACHA20_POLY1305, ChaChaContext, DIR_DECRYPT, DIR_ENCRYPT, ORDER_CIPHER_HASH,
     ORDER_HASH_CIPHER, OfHash,
 };
-use super::load::Library;
+use super::load::{Library, library};
 use super::manager;
 
 const NONCE_LEN: usize = 12;
@@ -53,12 +56,69 @@ impl ChaChaKey {
         genuine
     }
 
-    #[inline]
-    fn run(&self, (direction, order): (u32, u32), iv: &[u8; 8], aad: &[u8], data: &mut [u8], tag: &mut [u8; TAG_LEN]) {
-        assert!(data.len() as u64 <= MAX_LEN, "the cipher's limit");
+    /// [`ChaChaKey::encrypt`] of text in pieces.
+    pub(crate) fn encrypt_pieces(&self, iv: &[u8; 8], aad: &[u8], text: &mut dyn PiecesMut, tag: &mut [u8; TAG_LEN]) {
+        self.run_pieces(ENCRYPT, iv, aad, text, tag);
+    }
+
+    /// [`ChaChaKey::decrypt`] of text in pieces.
+    pub(crate) fn decrypt_pieces(
+        &self,
+        iv: &[u8; 8],
+        aad: &[u8],
+        text: &mut dyn PiecesMut,
+        tag: &[u8; TAG_LEN],
+    ) -> bool {
+        let mut expected = [0; TAG_LEN];
+        self.run_pieces(DECRYPT, iv, aad, text, &mut expected);
+        let genuine = bool::from(expected.ct_eq(tag));
+        if !genuine {
+            text.wipe();
+        }
+        genuine
+    }
+
+    fn run_pieces(
+        &self,
+        direction: usize,
+        iv: &[u8; 8],
+        aad: &[u8],
+        text: &mut dyn PiecesMut,
+        tag: &mut [u8; TAG_LEN],
+    ) {
+        let library = library().expect("keys are made of a library that was found");
+        assert!((&*text as &dyn Pieces).total() as u64 <= MAX_LEN, "the cipher's limit");
+        let nonce = self.nonce(iv);
+        let (key, mut state) = (self.key.as_ptr().cast(), ChaChaContext([0; _]));
+        let context = &raw mut state;
+        // SAFETY: the context has the header's size and is initialised by the first call; key and nonce have the cipher's
+        // lengths; input and output are the same range, which the call allows; every other pointer goes with the length of
+        // its slice.
+        unsafe {
+            (library.chacha_init)(key, context, nonce.as_ptr().cast(), aad.as_ptr().cast(), aad.len() as u64);
+            for n in 0..text.count() {
+                let piece = text.piece_mut(n);
+                if !piece.is_empty() {
+                    let (len, data) = (piece.len() as u64, piece.as_mut_ptr());
+                    (library.chacha_update[direction])(key, context, data.cast(), data.cast_const().cast(), len);
+                }
+            }
+            (library.chacha_finalize)(context, tag.as_mut_ptr().cast(), TAG_LEN as u64);
+        }
+        state.0.zeroize();
+    }
+
+    fn nonce(&self, iv: &[u8; 8]) -> [u8; NONCE_LEN] {
         let mut nonce = [0; NONCE_LEN];
         nonce[..4].copy_from_slice(&self.salt);
         nonce[4..].copy_from_slice(iv);
+        nonce
+    }
+
+    #[inline]
+    fn run(&self, (direction, order): (u32, u32), iv: &[u8; 8], aad: &[u8], data: &mut [u8], tag: &mut [u8; TAG_LEN]) {
+        assert!(data.len() as u64 <= MAX_LEN, "the cipher's limit");
+        let nonce = self.nonce(iv);
         let text = data.as_mut_ptr();
         let len = data.len() as u64;
         // SAFETY: these are the fields of this algorithm; each pointer goes with the length of its slice or array, all

@@ -1,12 +1,16 @@
 //! AES in counter mode as a job: the library has no direct function for it.
 
+use ravelin_crypto::PiecesMut;
+use ravelin_crypto::pieces::in_blocks;
 use zeroize::Zeroize;
 
 use super::layout::{AES_SCHEDULE_LEN, AUTH_NULL, CIPHER_CNTR, DIR_ENCRYPT, ORDER_CIPHER_HASH};
 use super::load::Library;
 use super::manager;
 
-const NONCE_LEN: usize = 12;
+const BLOCK_LEN: usize = 16;
+/// RFC 3686 §4: counting begins with one.
+const FIRST: u32 = 1;
 
 /// The schedule with the nonce's front beside it.
 #[repr(C, align(64))]
@@ -35,15 +39,30 @@ impl CtrKey {
         true
     }
 
-    /// Encrypts or decrypts in place. The library begins to count with one where the nonce has 12 bytes (RFC 3686 §4).
+    /// Encrypts or decrypts in place.
     #[inline]
     pub(crate) fn apply(&self, iv: &[u8; 8], data: &mut [u8]) {
+        self.apply_from(iv, FIRST, data);
+    }
+
+    /// [`CtrKey::apply`] to text in pieces.
+    pub(crate) fn apply_pieces(&self, iv: &[u8; 8], text: &mut dyn PiecesMut) {
+        let mut count = FIRST;
+        in_blocks::<BLOCK_LEN>(text, |part| {
+            self.apply_from(iv, count, part);
+            count += part.len().div_ceil(BLOCK_LEN) as u32;
+        });
+    }
+
+    #[inline]
+    fn apply_from(&self, iv: &[u8; 8], count: u32, data: &mut [u8]) {
         if data.is_empty() {
             return;
         }
-        let mut nonce = [0; NONCE_LEN];
+        let mut nonce = [0; BLOCK_LEN];
         nonce[..4].copy_from_slice(&self.salt);
-        nonce[4..].copy_from_slice(iv);
+        nonce[4..12].copy_from_slice(iv);
+        nonce[12..].copy_from_slice(&count.to_be_bytes());
         let text = data.as_mut_ptr();
         let len = data.len() as u64;
         // SAFETY: these are the fields of this algorithm; each pointer goes with the length of its slice or array, all
@@ -58,7 +77,7 @@ impl CtrKey {
                 job.cipher_start = 0;
                 job.cipher_len = len;
                 job.iv = nonce.as_ptr();
-                job.iv_len = NONCE_LEN as u64;
+                job.iv_len = BLOCK_LEN as u64;
                 job.cipher_mode = CIPHER_CNTR;
                 job.direction = DIR_ENCRYPT;
                 job.hash_alg = AUTH_NULL;

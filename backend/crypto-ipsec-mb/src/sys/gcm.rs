@@ -2,14 +2,18 @@
 
 use std::mem::MaybeUninit;
 
+use ravelin_crypto::{Pieces, PiecesMut};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
 use super::layout::{GcmContext, GcmFn, GcmSchedules};
-use super::load::Library;
+use super::load::{Library, library};
 
 pub(crate) const NONCE_LEN: usize = 12;
 const MAX_TAG_LEN: usize = 16;
+/// Places in the tables of functions.
+pub(super) const ENCRYPT: usize = 0;
+pub(super) const DECRYPT: usize = 1;
 /// The part of [`GcmSchedules`] that is the expanded key of AES.
 const ROUND_KEYS: usize = 16 * 15;
 /// SP 800-38D §5.2.1.1; beyond it the library would return without having done anything.
@@ -22,6 +26,8 @@ pub(crate) struct GcmKey {
     dec: GcmFn,
     salt: [u8; 4],
     tag_len: u8,
+    /// 0, 1 and 2 for keys of 16, 24 and 32 bytes.
+    size: u8,
     schedules: GcmSchedules,
 }
 
@@ -36,6 +42,7 @@ impl GcmKey {
             dec: library.gcm_dec[0],
             salt,
             tag_len: tag_len as u8,
+            size: 0,
             schedules: GcmSchedules([0; _]),
         });
         this.replace(library, key, salt).then_some(this)
@@ -50,6 +57,7 @@ impl GcmKey {
             _ => return false,
         };
         (self.enc, self.dec, self.salt) = (library.gcm_enc[size], library.gcm_dec[size], salt);
+        self.size = size as u8;
         self.schedules.0.zeroize();
         // SAFETY: the function is the one for this key length, and the schedules have the size and alignment of the
         // header.
@@ -75,6 +83,46 @@ impl GcmKey {
             data.fill(0);
         }
         genuine
+    }
+
+    /// [`GcmKey::encrypt`] of text in pieces.
+    pub(crate) fn encrypt_pieces(&self, iv: &[u8; 8], aad: &[u8], text: &mut dyn PiecesMut, tag: &mut [u8]) {
+        assert_eq!(tag.len(), usize::from(self.tag_len), "the caller passes room for an ICV of the algorithm's length");
+        self.run_pieces(ENCRYPT, iv, aad, text, tag);
+    }
+
+    /// [`GcmKey::decrypt`] of text in pieces.
+    pub(crate) fn decrypt_pieces(&self, iv: &[u8; 8], aad: &[u8], text: &mut dyn PiecesMut, tag: &[u8]) -> bool {
+        let mut expected = [0; MAX_TAG_LEN];
+        let expected = &mut expected[..usize::from(self.tag_len)];
+        self.run_pieces(DECRYPT, iv, aad, text, expected);
+        let genuine = bool::from(expected.ct_eq(tag));
+        if !genuine {
+            text.wipe();
+        }
+        genuine
+    }
+
+    fn run_pieces(&self, direction: usize, iv: &[u8; 8], aad: &[u8], text: &mut dyn PiecesMut, tag: &mut [u8]) {
+        let library = library().expect("keys are made of a library that was found");
+        let size = usize::from(self.size);
+        let (init, update) = (library.gcm_init[size], library.gcm_update[direction][size]);
+        assert!((&*text as &dyn Pieces).total() as u64 <= MAX_LEN, "the cipher's limit");
+        let nonce = AtOnce::nonce(self.salt, *iv);
+        let (schedules, mut context) = (&raw const self.schedules, MaybeUninit::<GcmContext>::uninit());
+        let context = context.as_mut_ptr();
+        // SAFETY: the schedules are those of all three functions; the context is room that the first of them initialises;
+        // input and output are the same range, which the call allows; every other pointer goes with the length of its slice.
+        unsafe {
+            init(schedules, context, nonce.0.as_ptr(), aad.as_ptr(), aad.len() as u64);
+            for n in 0..text.count() {
+                let piece = text.piece_mut(n);
+                if !piece.is_empty() {
+                    update(schedules, context, piece.as_mut_ptr(), piece.as_ptr(), piece.len() as u64);
+                }
+            }
+            library.gcm_finalize[direction][size](schedules, context, tag.as_mut_ptr(), tag.len() as u64);
+        }
     }
 
     #[inline]

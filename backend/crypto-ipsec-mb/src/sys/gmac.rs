@@ -54,7 +54,7 @@ impl GmacKey {
 
     /// The tag over the concatenation of the parts.
     #[inline]
-    pub(crate) fn tag(&self, iv: &[u8; 8], parts: &[&[u8]]) -> [u8; TAG_LEN] {
+    pub(crate) fn tag<'p>(&self, iv: &[u8; 8], parts: impl Iterator<Item = &'p [u8]>) -> [u8; TAG_LEN] {
         let mut nonce = [0; NONCE_LEN];
         nonce[..4].copy_from_slice(&self.salt);
         nonce[4..].copy_from_slice(iv);
@@ -64,7 +64,7 @@ impl GmacKey {
         // pointer goes with the length of its slice or array.
         unsafe {
             (self.init)(&raw const self.schedules, context.as_mut_ptr(), nonce.as_ptr(), nonce.len() as u64);
-            for part in parts.iter().filter(|part| !part.is_empty()) {
+            for part in parts.filter(|part| !part.is_empty()) {
                 (self.update)(&raw const self.schedules, context.as_mut_ptr(), part.as_ptr(), part.len() as u64);
             }
             (self.finalize)(&raw const self.schedules, context.as_mut_ptr(), tag.as_mut_ptr(), tag.len() as u64);
@@ -74,7 +74,7 @@ impl GmacKey {
 
     /// Compares in constant time.
     #[inline]
-    pub(crate) fn is_tag(&self, iv: &[u8; 8], parts: &[&[u8]], tag: &[u8]) -> bool {
+    pub(crate) fn is_tag<'p>(&self, iv: &[u8; 8], parts: impl Iterator<Item = &'p [u8]>, tag: &[u8]) -> bool {
         bool::from(self.tag(iv, parts).ct_eq(tag))
     }
 }

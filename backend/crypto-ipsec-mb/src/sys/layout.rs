@@ -74,12 +74,22 @@ pub(super) struct Manager {
     pub cfb: Unused,
     pub gcm_enc: [Option<GcmFn>; 3],
     pub gcm_dec: [Option<GcmFn>; 3],
-    pub gcm_in_parts: [Unused; 18],
+    pub gcm_init: [Option<GcmInitFn>; 3],
+    pub gcm_enc_update: [Option<GcmUpdateFn>; 3],
+    pub gcm_dec_update: [Option<GcmUpdateFn>; 3],
+    pub gcm_enc_finalize: [Option<GcmFinalizeFn>; 3],
+    pub gcm_dec_finalize: [Option<GcmFinalizeFn>; 3],
+    pub gcm_precomp: [Unused; 3],
     pub gcm_pre: [Option<GcmPrepareFn>; 3],
     pub others: [Unused; 31],
     pub gmac_init: [Option<GmacInitFn>; 3],
     pub gmac_update: [Option<GmacUpdateFn>; 3],
     pub gmac_finalize: [Option<GmacFinalizeFn>; 3],
+    pub more: [Unused; 16],
+    pub chacha_init: Option<ChaChaInitFn>,
+    pub chacha_enc_update: Option<ChaChaUpdateFn>,
+    pub chacha_dec_update: Option<ChaChaUpdateFn>,
+    pub chacha_finalize: Option<ChaChaFinalizeFn>,
 }
 
 /// A function pointer of the table that is never called.
@@ -114,6 +124,22 @@ pub(super) type GcmFn = unsafe extern "C" fn(
     u64,
 );
 
+/// Schedules, context, nonce, additional data, its length.
+pub(super) type GcmInitFn = unsafe extern "C" fn(*const GcmSchedules, *mut GcmContext, *const u8, *const u8, u64);
+/// Schedules, context, output, input, length.
+pub(super) type GcmUpdateFn = unsafe extern "C" fn(*const GcmSchedules, *mut GcmContext, *mut u8, *const u8, u64);
+/// Schedules, context, tag, its length.
+pub(super) type GcmFinalizeFn = unsafe extern "C" fn(*const GcmSchedules, *mut GcmContext, *mut u8, u64);
+
+/// Key, context, nonce, additional data, its length.
+pub(super) type ChaChaInitFn =
+    unsafe extern "C" fn(*const c_void, *mut ChaChaContext, *const c_void, *const c_void, u64);
+/// Key, context, output, input, length.
+pub(super) type ChaChaUpdateFn =
+    unsafe extern "C" fn(*const c_void, *mut ChaChaContext, *mut c_void, *const c_void, u64);
+/// Context, tag, its length.
+pub(super) type ChaChaFinalizeFn = unsafe extern "C" fn(*mut ChaChaContext, *mut c_void, u64);
+
 /// Schedules, context, nonce, its length.
 pub(super) type GmacInitFn = unsafe extern "C" fn(*const GcmSchedules, *mut GcmContext, *const u8, u64);
 /// Schedules, context, data, its length.
@@ -134,6 +160,10 @@ pub(super) struct GcmSchedules(pub [u8; 1008]);
 /// `struct gcm_context_data`: the state of one packet.
 #[repr(C, align(16))]
 pub(super) struct GcmContext(pub [u8; 88]);
+
+/// `struct chacha20_poly1305_context_data`: the state of one packet, keys of its own among it.
+#[repr(C, align(16))]
+pub(super) struct ChaChaContext(pub [u8; 192]);
 
 /// `IMB_JOB`. It lies in the manager; what follows in it concerns other algorithms.
 #[repr(C)]

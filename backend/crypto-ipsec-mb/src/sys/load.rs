@@ -5,10 +5,10 @@ use std::ptr::NonNull;
 use std::sync::OnceLock;
 
 use super::layout::{
-    AES_SCHEDULE_LEN, ARCH_AVX512, AllocFn, CmacSubkeysFn, DesKeyScheduleFn, FEATURE_AESNI, FEATURE_PCLMULQDQ,
-    FEATURE_SELF_TEST, FEATURE_SELF_TEST_PASS, FIRST_VERSION, FreeFn, GcmFn, GcmPrepareFn, GetVersionFn,
-    GmacFinalizeFn, GmacInitFn, GmacUpdateFn, HashFn, InitFn, JobFn, KeyExpansionFn, Manager, NEXT_LAYOUT, OneBlockFn,
-    XcbcKeyExpansionFn,
+    AES_SCHEDULE_LEN, ARCH_AVX512, AllocFn, ChaChaFinalizeFn, ChaChaInitFn, ChaChaUpdateFn, CmacSubkeysFn,
+    DesKeyScheduleFn, FEATURE_AESNI, FEATURE_PCLMULQDQ, FEATURE_SELF_TEST, FEATURE_SELF_TEST_PASS, FIRST_VERSION,
+    FreeFn, GcmFinalizeFn, GcmFn, GcmInitFn, GcmPrepareFn, GcmUpdateFn, GetVersionFn, GmacFinalizeFn, GmacInitFn,
+    GmacUpdateFn, HashFn, InitFn, JobFn, KeyExpansionFn, Manager, NEXT_LAYOUT, OneBlockFn, XcbcKeyExpansionFn,
 };
 use zeroize::Zeroize;
 
@@ -31,9 +31,17 @@ pub(crate) struct Library {
     pub(super) gcm_enc: [GcmFn; 3],
     pub(super) gcm_dec: [GcmFn; 3],
     pub(super) gcm_pre: [GcmPrepareFn; 3],
+    pub(super) gcm_init: [GcmInitFn; 3],
+    /// To encrypt and to decrypt, as `gcm_finalize`.
+    pub(super) gcm_update: [[GcmUpdateFn; 3]; 2],
+    pub(super) gcm_finalize: [[GcmFinalizeFn; 3]; 2],
     pub(super) gmac_init: [GmacInitFn; 3],
     pub(super) gmac_update: [GmacUpdateFn; 3],
     pub(super) gmac_finalize: [GmacFinalizeFn; 3],
+    pub(super) chacha_init: ChaChaInitFn,
+    /// To encrypt and to decrypt.
+    pub(super) chacha_update: [ChaChaUpdateFn; 2],
+    pub(super) chacha_finalize: ChaChaFinalizeFn,
     /// One block of MD5, SHA-1, SHA-256, SHA-384, SHA-512.
     pub(super) one_block: [OneBlockFn; 5],
     pub(super) sha1: HashFn,
@@ -116,9 +124,15 @@ fn judge(manager: &Manager, arch: c_int, (alloc, free, init): (AllocFn, FreeFn, 
         gcm_enc: all(manager.gcm_enc)?,
         gcm_dec: all(manager.gcm_dec)?,
         gcm_pre: all(manager.gcm_pre)?,
+        gcm_init: all(manager.gcm_init)?,
+        gcm_update: [all(manager.gcm_enc_update)?, all(manager.gcm_dec_update)?],
+        gcm_finalize: [all(manager.gcm_enc_finalize)?, all(manager.gcm_dec_finalize)?],
         gmac_init: all(manager.gmac_init)?,
         gmac_update: all(manager.gmac_update)?,
         gmac_finalize: all(manager.gmac_finalize)?,
+        chacha_init: present(manager.chacha_init)?,
+        chacha_update: [present(manager.chacha_enc_update)?, present(manager.chacha_dec_update)?],
+        chacha_finalize: present(manager.chacha_finalize)?,
         one_block: {
             let [md5, sha1, sha256] = all(one_block)?;
             [md5, sha1, sha256, present(manager.sha384_one_block)?, present(manager.sha512_one_block)?]

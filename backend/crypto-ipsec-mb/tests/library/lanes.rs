@@ -4,7 +4,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ravelin_crypto::{
-    BadKey, BatchCrypto, BatchKey, BatchPacket, CryptoProvider, EncrAlg, EncrKey, EncrShape, Forged, IntegAlg, IntegKey,
+    BadKey, BatchCrypto, BatchKey, BatchPacket, CryptoProvider, EncrAlg, EncrKey, EncrShape, Forged, IntegAlg,
+    IntegKey, Pieces,
 };
 use ravelin_crypto_ipsec_mb::try_provider;
 use ravelin_testkit::vectors;
@@ -199,6 +200,10 @@ impl IntegKey for Mac {
         assert!(one(true, &*self.lanes, &mut esp, None));
         assert_eq!(esp[..text_end], parts.concat());
         icv.copy_from_slice(&esp[text_end..]);
+    }
+
+    fn sign_pieces(&self, pieces: &dyn Pieces, icv: &mut [u8]) {
+        self.sign(&pieces.iter().collect::<Vec<_>>(), icv);
     }
 
     fn replace(&mut self, bytes: &[u8]) -> Result<(), BadKey> {

@@ -2,7 +2,7 @@
 
 use ravelin_crypto::{CryptoProvider, SecureRandom};
 use ravelin_crypto_ipsec_mb::try_provider;
-use ravelin_testkit::{SeededRandom, vectors};
+use ravelin_testkit::{SeededRandom, pieces, vectors};
 use ravelin_types::transform::{EncrId, IntegId};
 
 use crate::Case;
@@ -12,6 +12,7 @@ pub const CASES: &[Case] = &[
     ("a_composed_provider_has_everything", a_composed_provider_has_everything),
     ("random_packets_agree_with_others", random_packets_agree_with_others),
     ("integrity_agrees_with_others", integrity_agrees_with_others),
+    ("every_cipher_takes_text_in_pieces", every_cipher_takes_text_in_pieces),
     ("forgeries_leave_no_plaintext", forgeries_leave_no_plaintext),
     ("a_key_works_on_every_thread", a_key_works_on_every_thread),
 ];
@@ -117,6 +118,12 @@ fn integrity_agrees_with_others() {
             one.verify(&parts, &icv).unwrap_err();
         }
     }
+}
+
+fn every_cipher_takes_text_in_pieces() {
+    let provider = try_provider().unwrap();
+    let all: Vec<EncrId> = provider.encr.iter().map(|alg| alg.id()).collect();
+    assert_eq!(pieces::check(&provider), all);
 }
 
 fn forgeries_leave_no_plaintext() {

@@ -36,7 +36,11 @@ fn layouts_are_those_of_the_header() {
         sha1_one_block => "sha1_one_block",
         sha256_one_block => "sha256_one_block", sha384_one_block => "sha384_one_block",
         sha512_one_block => "sha512_one_block", sha1 => "sha1", gcm_enc => "gcm128_enc", gcm_dec => "gcm128_dec",
-        gcm_pre => "gcm128_pre", gmac_init => "gmac128_init", gmac_update => "gmac128_update",
+        gcm_pre => "gcm128_pre", gcm_init => "gcm128_init", gcm_enc_update => "gcm128_enc_update",
+        gcm_dec_update => "gcm128_dec_update", gcm_enc_finalize => "gcm128_enc_finalize",
+        gcm_dec_finalize => "gcm128_dec_finalize", chacha_init => "chacha20_poly1305_init",
+        chacha_enc_update => "chacha20_poly1305_enc_update", chacha_dec_update => "chacha20_poly1305_dec_update",
+        chacha_finalize => "chacha20_poly1305_finalize", gmac_init => "gmac128_init", gmac_update => "gmac128_update",
         gmac_finalize => "gmac128_finalize",
     });
     assertion(&mut out, "offsetof(IMB_MGR, gmac256_finalize)", offset_of!(Manager, gmac_finalize) + 16);
@@ -68,6 +72,7 @@ fn layouts_are_those_of_the_header() {
     assertion(&mut out, "sizeof(struct gcm_key_data)", size_of::<GcmSchedules>());
     assertion(&mut out, "_Alignof(struct gcm_key_data)", align_of::<GcmSchedules>());
     assertion(&mut out, "sizeof(struct gcm_context_data) <= 96", 1);
+    assertion(&mut out, "sizeof(struct chacha20_poly1305_context_data) <= 192", 1);
     assertion(&mut out, "sizeof(((IMB_JOB *) 0)->u)", size_of::<OfHash>());
     numbers!(
         out, FEATURE_AESNI => "IMB_FEATURE_AESNI", FEATURE_PCLMULQDQ => "IMB_FEATURE_PCLMULQDQ",
