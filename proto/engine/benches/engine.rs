@@ -7,6 +7,9 @@
 //!   of the engine. Parsing, SPD, SAD, replay check, selectors, outer headers and counters make the difference.
 //! - `of the time with aws-lc`: other algorithms, with the ciphers of the multi-buffer library, whose AES-CBC with HMAC
 //!   works on many packets at once, divided by the time with AWS-LC, one packet after the other.
+//! - `of the time in one piece`: a packet that stands in pieces, of as many bytes as mbufs hold, sealed or opened where it lies,
+//!   and the same packet gathered into one buffer and then sealed or opened, each divided by the time of a packet that stood in
+//!   one piece.
 //! - `with 100000 SAs`: the time of a packet with that many SAs, each with keys, a policy and a flow of its own,
 //!   divided by the time of a packet with one SA. Each packet uses another SA than the one before: in turn, as they
 //!   were installed, or `at random`, where no prefetcher of the processor helps and all of the keys, which are more
@@ -22,7 +25,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant as Clock};
 
 use ravelin_crypto::{CryptoProvider, EncrKey, SecureRandom};
-use ravelin_engine::{Engine, EngineConfig, HEADROOM, OuterMeta, PacketBuf, TAILROOM, Verdict};
+use ravelin_engine::{ChainBuf, Engine, EngineConfig, HEADROOM, OuterMeta, PacketBuf, TAILROOM, Verdict};
 use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::lifetime::Lifetime;
 use ravelin_types::options::SaOptions;
@@ -36,6 +39,8 @@ use ravelin_types::{Instant, Secret, Spi};
 use ravelin_wire::ip::{protocol, v4};
 
 const BATCH: usize = 64;
+/// What an mbuf holds of a packet.
+const PIECE: usize = 224;
 const MANY: u32 = 100_000;
 /// Batches of each kind behind one figure.
 const BATCHES: usize = 20_001;
@@ -45,8 +50,8 @@ const SUITE: EspSuite =
     EspSuite { encr: EncrId::AES_GCM_16, encr_key_bits: 128, integ: IntegId::NONE, sn: SnId::SEQUENTIAL_32 };
 
 fn main() {
-    // Any argument that is not an option names the groups of figures to take: `cipher`, `suites`, `policies`, `SAs`, and
-    // `million`, which takes some gigabytes and therefore has to be named.
+    // Any argument that is not an option names the groups of figures to take: `cipher`, `suites`, `pieces`, `policies`, `SAs`,
+    // and `million`, which takes some gigabytes and therefore has to be named.
     let only: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
     let wanted = |group: &str| only.is_empty() || only.iter().any(|name| name == group);
     let portable = ravelin_crypto_aws_lc::provider();
@@ -55,6 +60,9 @@ fn main() {
     }
     if let (true, Ok(fast)) = (wanted("suites"), ravelin_crypto_ipsec_mb::try_provider()) {
         other_suites(portable, portable.with_packets_by(&fast));
+    }
+    if wanted("pieces") {
+        [Ok(portable), ravelin_crypto_ipsec_mb::try_provider()].into_iter().flatten().for_each(in_pieces);
     }
     if wanted("policies") {
         many_policies();
@@ -94,6 +102,21 @@ fn other_suites(slow: CryptoProvider, fast: CryptoProvider) {
             report(&format!("engine/open/{len}"), &text, &mut |buffers| {
                 (with.open(buffers, len), without.open(buffers, len))
             });
+        }
+    }
+}
+
+fn in_pieces(provider: CryptoProvider) {
+    let (mut one, mut many) = (Node::new(1, provider, SUITE), Node::new(1, provider, SUITE));
+    for len in [1400, 9000] {
+        for gathered in [false, true] {
+            let how = if gathered { "gathered from pieces" } else { "in pieces" };
+            let text = format!("of the time in one piece, {how}, {}", provider.name);
+            for (name, seals) in [("seal", true), ("open", false)] {
+                report(&format!("engine/{name}/{len}"), &text, &mut |_| {
+                    (many.pieces(len, gathered, seals), one.alone(len, seals))
+                });
+            }
         }
     }
 }
@@ -303,6 +326,57 @@ impl Node {
         time
     }
 
+    /// One packet after the other, which stood in one piece: the time to seal, or to open, as many as a batch has.
+    fn alone(&mut self, len: usize, seals: bool) -> Duration {
+        let mut time = Duration::ZERO;
+        let (clear, mut buffer) = (clear(len), vec![0; HEADROOM + len + TAILROOM]);
+        for _ in 0..BATCH {
+            buffer[HEADROOM..HEADROOM + len].copy_from_slice(&clear);
+            let mut pkt = PacketBuf::new(&mut buffer, HEADROOM..HEADROOM + len).unwrap();
+            let start = Clock::now();
+            let sent = self.engine.outbound.process(&mut pkt, Instant::ZERO);
+            let between = Clock::now();
+            let came = self.engine.inbound.process(&mut pkt, Instant::ZERO);
+            time += if seals { between - start } else { between.elapsed() };
+            assert!(matches!((sent, came), (Verdict::Send(_), Verdict::Deliver)), "{sent:?} {came:?}");
+        }
+        time
+    }
+
+    /// The same from pieces.
+    fn pieces(&mut self, len: usize, gathered: bool, seals: bool) -> Duration {
+        let mut time = Duration::ZERO;
+        let (clear, mut buffer) = (clear(len), vec![0; HEADROOM + len + HEADROOM + TAILROOM + TAILROOM]);
+        let mut cut = |packet: &[u8], seal: bool, engine: &mut Engine| {
+            let mut pieces: Vec<Vec<u8>> = packet.chunks(PIECE).map(<[u8]>::to_vec).collect();
+            let start = Clock::now();
+            let verdict = if gathered {
+                let mut pkt = PacketBuf::gather(pieces.iter().map(Vec::as_slice), &mut buffer).unwrap();
+                let verdict = match seal {
+                    true => engine.outbound.process(&mut pkt, Instant::ZERO),
+                    false => engine.inbound.process(&mut pkt, Instant::ZERO),
+                };
+                (verdict, start.elapsed(), pkt.packet().to_vec())
+            } else {
+                let mut chain = ChainBuf::new(&mut pieces, &mut buffer).unwrap();
+                let verdict = match seal {
+                    true => engine.outbound.process_chain(&mut chain, Instant::ZERO),
+                    false => engine.inbound.process_chain(&mut chain, Instant::ZERO),
+                };
+                (verdict, start.elapsed(), chain.parts().flatten().copied().collect())
+            };
+            black_box(pieces);
+            verdict
+        };
+        for _ in 0..BATCH {
+            let (sent, sealing, sealed) = cut(&clear, true, &mut self.engine);
+            let (came, opening, _) = cut(&sealed, false, &mut self.engine);
+            time += if seals { sealing } else { opening };
+            assert!(matches!((sent, came), (Verdict::Send(_), Verdict::Deliver)), "{sent:?} {came:?}");
+        }
+        time
+    }
+
     fn clear(&mut self, buffers: &mut Buffers, len: usize) {
         for buffer in &mut buffers.0 {
             let (src, dst) = ends(self.order[self.next]);
@@ -422,6 +496,16 @@ impl Filter {
         black_box(packets);
         time
     }
+}
+
+/// A packet of the first SA.
+fn clear(len: usize) -> Vec<u8> {
+    let mut packet = vec![0x55; len];
+    let (IpAddr::V4(src), IpAddr::V4(dst)) = ends(0) else { unreachable!() };
+    let total_len = len as u16;
+    v4::Fields { tos: 0, total_len, id: 0, dont_fragment: true, ttl: 64, protocol: protocol::UDP, src, dst }
+        .emit(packet.first_chunk_mut().unwrap());
+    packet
 }
 
 fn ends(n: u32) -> (IpAddr, IpAddr) {

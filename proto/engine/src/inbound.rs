@@ -7,6 +7,7 @@
 
 mod aggfrag;
 mod batch;
+mod chain;
 mod offload;
 
 use alloc::boxed::Box;

@@ -15,6 +15,7 @@ pub mod accelerator;
 mod acquires;
 mod aggfrag;
 mod ah;
+pub mod chain;
 pub mod classifier;
 mod deadlines;
 mod ecn;
@@ -46,6 +47,7 @@ mod together;
 pub mod verdict;
 
 pub use accelerator::{Accelerator, Fault, Job, Outcome, Share, Software};
+pub use chain::{ChainBuf, Layout};
 pub use classifier::{Classifier, Found};
 pub use engine::{Engine, EngineConfig, NoMatch};
 pub use extras::{TfcPadding, TfcRequest, random_padding};

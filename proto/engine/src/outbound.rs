@@ -9,6 +9,7 @@
 
 mod aggfrag;
 mod ahead;
+mod chain;
 mod dummy;
 mod offload;
 mod path;
@@ -36,7 +37,7 @@ use crate::ipcomp::Compressor;
 use crate::limits::{CACHED_POLICIES, CACHED_SAS, Limits};
 use crate::packet::{Mark, PacketBuf};
 use crate::sad::{OutboundSa, Sad, Senders, Slot, status};
-use crate::seal::{Sealed, seal};
+use crate::seal::{Leave, Sealed, seal};
 use crate::spd::{ALL_TABLES, FlowCache, FlowKey, Place, Spd, Tables};
 use crate::suite::NO_NAT;
 use crate::template::Template;
@@ -307,7 +308,8 @@ impl Outbound {
         };
         let header = shorter.as_ref().unwrap_or(header);
         let together = self.together.as_mut().zip(self.in_work);
-        let leave = together.is_some() && sa.suite.is_batched();
+        let aside = together.is_some() && sa.suite.is_batched();
+        let leave = if aside { Leave::Cipher } else { Leave::Nothing };
         match seal(sa, &mut self.ivs, pkt, header, extra, leave) {
             Ok(sealed) => {
                 if sealed.set_aside

@@ -126,6 +126,16 @@ impl<'a> PacketBuf<'a> {
         self.start..self.end
     }
 
+    /// The caller's whole buffer.
+    pub(crate) fn buffer(&self) -> &[u8] {
+        self.buf
+    }
+
+    /// The caller's whole buffer, to be changed.
+    pub(crate) fn buffer_mut(&mut self) -> &mut [u8] {
+        self.buf
+    }
+
     /// Length of the packet.
     #[inline]
     pub fn len(&self) -> usize {

@@ -19,6 +19,7 @@ use ravelin_types::proposal::Suite;
 use ravelin_types::sa::{Direction, SaId, SaParams};
 
 use crate::accelerator::{Accelerator, Fault, Job, Outcome, Share};
+use crate::chain::ChainBuf;
 use crate::engine::Engine;
 use crate::hash::HashKey;
 use crate::inbound::OuterMeta;
@@ -224,6 +225,14 @@ impl<S: Chain, B: AsMut<[u8]>, A: Accelerator<S, B>> Requests<S, B, A> {
         }
     }
 
+    /// The same for a packet in pieces, which is not to wait either.
+    pub fn process_chain(&mut self, direction: Direction, chain: &mut ChainBuf<'_>, now: Instant) -> Verdict {
+        match direction {
+            Direction::Outbound => self.engine.outbound.process_chain(chain, now),
+            Direction::Inbound => self.engine.inbound.process_chain(chain, now),
+        }
+    }
+
     /// [`Engine::deadline`].
     pub fn deadline(&self) -> Option<Instant> {
         self.engine.deadline()
@@ -248,7 +257,7 @@ impl<S: Chain, B: AsMut<[u8]>, A: Accelerator<S, B>> Requests<S, B, A> {
         let share = |slot| taken(slot).map_or(Share::Nothing, |taken| taken.share);
         let begun = match direction {
             Direction::Outbound => self.engine.outbound.begin(&mut pkt, now, share),
-            Direction::Inbound => self.engine.inbound.begin(&mut pkt, share),
+            Direction::Inbound => self.engine.inbound.begin(&mut pkt, |slot, _| share(slot)),
         };
         let packet = pkt.range();
         let of = begun.and_then(|begun| Some((begun, taken(begun.slot)?)));

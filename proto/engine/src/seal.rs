@@ -59,6 +59,16 @@ impl Sealed {
     }
 }
 
+/// What is left for later, with SAs of ESP alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leave {
+    Nothing,
+    /// The cipher, where nothing is computed over the ciphertext.
+    Cipher,
+    /// The cipher, and the UDP checksum of IPv6 over what it makes.
+    CipherAndChecksum,
+}
+
 /// What an SA does with a packet, of which some is asked again and again on the way.
 struct Work<'a> {
     /// The IP header that is added.
@@ -66,12 +76,10 @@ struct Work<'a> {
     ah: Option<&'a Ah>,
     esp: Option<&'a Esp>,
     extra: Extra,
-    /// The cipher is left for later where it can be.
-    leave: bool,
+    leave: Leave,
 }
 
-/// Protects the packet `pkt` with the header `header`. With `leave`, which is for SAs with ESP alone, the cipher is left for
-/// later where it can be.
+/// Protects the packet `pkt` with the header `header`, but for what is to be left.
 #[inline]
 pub(crate) fn seal(
     sa: &mut OutboundSa,
@@ -79,15 +87,15 @@ pub(crate) fn seal(
     pkt: &mut PacketBuf<'_>,
     header: &Header,
     extra: Extra,
-    leave: bool,
+    leave: Leave,
 ) -> Result<Sealed, DropReason> {
     let next = sa.next_sequence();
     let OutboundSa { suite, template, sequence, spi, .. } = sa;
     let ip = template.ip();
     let (out, sequences) = ((&*template, Spi(*spi)), (sequence, next));
     // Nearly all packets are of this form, for which the compiler makes code of its own that asks for nothing of it again.
-    if let (KeyedSuite::Esp(esp), OuterIp::V4, Extra::NONE, false) = (&*suite, ip, extra, leave) {
-        let work = Work { ip: OuterIp::V4, ah: None, esp: Some(esp), extra: Extra::NONE, leave: false };
+    if let (KeyedSuite::Esp(esp), OuterIp::V4, Extra::NONE, Leave::Nothing) = (&*suite, ip, extra, leave) {
+        let work = Work { ip: OuterIp::V4, ah: None, esp: Some(esp), extra: Extra::NONE, leave: Leave::Nothing };
         return work.carry_out(out, sequences, ivs, pkt, header);
     }
     Work { ip, ah: suite.ah(), esp: suite.esp(), extra, leave }.carry_out(out, sequences, ivs, pkt, header)
@@ -146,7 +154,12 @@ impl Work<'_> {
         }
         *last = sequence;
         // What is computed over the ciphertext cannot wait for it: AH, and the UDP checksum of IPv6.
-        let set_aside = leave && !(udp_len > 0 && outer_is_ipv6);
+        let has_checksum = udp_len > 0 && outer_is_ipv6;
+        let set_aside = match leave {
+            Leave::Nothing => false,
+            Leave::Cipher => !has_checksum,
+            Leave::CipherAndChecksum => true,
+        };
 
         let packet = pkt.packet_mut();
         if !tunnel {
@@ -192,6 +205,9 @@ impl Work<'_> {
         }
 
         if udp_len > 0 {
+            template.emit_udp(&mut packet[udp_at..]);
+        }
+        if has_checksum && !set_aside {
             let (src, dst) = match ip {
                 OuterIp::None => (checksum::sum_address(header.src), checksum::sum_address(header.dst)),
                 OuterIp::V4 => (0, 0),
@@ -200,7 +216,7 @@ impl Work<'_> {
                     (checksum::sum(&src.octets()), checksum::sum(&dst.octets()))
                 }
             };
-            template.emit_udp(&mut packet[udp_at..], outer_is_ipv6.then_some(src + dst));
+            template.sum_udp(&mut packet[udp_at..], src + dst);
         }
         if let Some(ah) = ah {
             let next_header = if esp.is_some() { protocol::ESP } else { next_header };

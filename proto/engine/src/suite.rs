@@ -145,6 +145,14 @@ impl KeyedSuite {
         }
     }
 
+    /// ESP, where it is alone and its ciphers take text in pieces.
+    pub fn in_pieces(&self) -> Option<&Esp> {
+        match self {
+            KeyedSuite::Esp(esp) => Some(esp).filter(|esp| esp.takes_pieces()),
+            KeyedSuite::Ah(_) | KeyedSuite::AhEsp(_) => None,
+        }
+    }
+
     /// Whether packets can be given to the provider together: ESP alone, with a cipher that gains by it.
     #[inline]
     pub fn is_batched(&self) -> bool {

@@ -1,6 +1,7 @@
 //! The headers before ESP or AH, written once per SA and completed per packet.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::ops::Range;
 
 use ravelin_types::Carrier;
 use ravelin_types::options::{Df, Dscp, Fragmentation, Mss, SaOptions};
@@ -300,25 +301,42 @@ impl Template {
         out[8..12].copy_from_slice(&third.to_be_bytes());
     }
 
-    /// Writes the UDP header at the start of `datagram`, which is all of it, sealed. In IPv6
-    /// `addresses` is the checksum sum of the addresses of the IP header before it.
+    /// Writes the UDP header at the start of `datagram`, which is all of it, without a checksum.
     #[inline]
-    pub fn emit_udp(&self, datagram: &mut [u8], addresses: Option<u64>) {
+    pub fn emit_udp(&self, datagram: &mut [u8]) {
         let (src_port, dst_port) = self.ports;
         let len = datagram.len() as u16;
         let Some(header) = datagram.first_chunk_mut() else { return };
         emit_header(header, src_port, dst_port, len);
-        if let Some(addresses) = addresses
-            && !self.flags.has(Flags::ZERO_CHECKSUM)
-        {
-            // RFC 8200 §8.1: IPv6 wants the checksum that RFC 3948 §2.1 leaves zero in IPv4; RFC 6935 §5 lets a tunnel go
-            // without.
-            let pseudo = addresses + u64::from(len) + u64::from(protocol::UDP);
-            let sum = checksum::finish(pseudo + checksum::sum(datagram));
-            let sum = if sum == 0 { u16::MAX } else { sum };
-            datagram[6..8].copy_from_slice(&sum.to_be_bytes());
+    }
+
+    /// Writes the checksum that the UDP header at the start of `datagram` has in IPv6. The datagram is sealed, and
+    /// `addresses` is the sum of the addresses of the IP header before it.
+    #[inline]
+    pub fn sum_udp(&self, datagram: &mut [u8], addresses: u64) {
+        if self.has_udp_checksum() {
+            let sum = udp_checksum(addresses, datagram.len(), checksum::sum(datagram));
+            datagram[UDP_CHECKSUM].copy_from_slice(&sum.to_be_bytes());
         }
     }
+
+    /// Whether there is one.
+    #[inline]
+    pub fn has_udp_checksum(&self) -> bool {
+        !self.flags.has(Flags::ZERO_CHECKSUM)
+    }
+}
+
+/// Where the checksum stands in a UDP header.
+pub(crate) const UDP_CHECKSUM: Range<usize> = 6..8;
+
+/// The UDP checksum, over IPv6, of a datagram of `len` bytes with the sum `sum`.
+#[inline]
+pub(crate) fn udp_checksum(addresses: u64, len: usize, sum: u64) -> u16 {
+    // RFC 8200 §8.1: IPv6 wants the checksum that RFC 3948 §2.1 leaves zero in IPv4; RFC 6935 §5 lets a tunnel go without.
+    let pseudo = addresses + len as u64 + u64::from(protocol::UDP);
+    let sum = checksum::finish(pseudo + sum);
+    if sum == 0 { u16::MAX } else { sum }
 }
 
 /// RFC 4213 §3.2.2: what every path of IPv6 takes goes through IPv4 too, if need be in fragments.

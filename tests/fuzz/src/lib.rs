@@ -8,6 +8,7 @@
 
 mod aggfrag;
 mod c_interface;
+mod chains;
 mod ciphers;
 mod decoding;
 mod eap;
@@ -48,6 +49,7 @@ pub fn targets() -> Vec<Target> {
         Decoder::Named("esp", packet::esp),
         Decoder::Named("ah", packet::ah),
         Decoder::Named("udp-encap", packet::udp_encap),
+        Decoder::Named("packets-in-pieces", chains::packets),
         Decoder::Named("aggfrag", aggfrag::payloads),
         Decoder::Named("management-request", management::request),
         Decoder::Named("management-answer", management::answer),

@@ -19,6 +19,7 @@ use ravelin_types::sa::SaKeys;
 use ravelin_types::transform::{IntegId, SnId};
 use ravelin_wire::esp::{ALIGNMENT, HEADER_LEN, TRAILER_LEN};
 
+use crate::chain::{Covered, EspPieces};
 use crate::fetch::fetch;
 use crate::integ;
 
@@ -256,6 +257,45 @@ impl Esp {
             Some(integ) => {
                 integ.verify(&[head, text, self.high(&number)], icv)?;
                 encr.open(iv, &[], text, &[])
+            }
+        }
+    }
+
+    /// Whether the ciphers take text in pieces.
+    pub fn takes_pieces(&self) -> bool {
+        self.keys().0.in_pieces().is_some()
+    }
+
+    /// [`Esp::encrypt`] of a packet in pieces, for keys that take them.
+    pub fn encrypt_pieces(&self, esp: EspPieces<'_>, sequence: u64) {
+        let EspPieces { head, mut text, icv } = esp;
+        let (header, iv) = head.split_at(HEADER_LEN);
+        let number = sequence.to_be_bytes();
+        let iv = if self.iv == Iv::Implicit { &number } else { iv };
+        let (encr, integ) = self.keys();
+        let encr = encr.in_pieces().expect("the caller has asked");
+        match integ {
+            None => encr.seal(iv, self.additional(header, sequence, &mut [0; 12]), &mut text, icv),
+            Some(integ) => {
+                encr.seal(iv, &[], &mut text, &mut []);
+                integ.sign_pieces(&Covered { before: head, text: &text, behind: self.high(&number) }, icv);
+            }
+        }
+    }
+
+    /// [`Esp::open`] of a packet in pieces, for keys that take them.
+    pub fn open_pieces(&self, esp: EspPieces<'_>, sequence: u64) -> Result<(), Forged> {
+        let EspPieces { head, mut text, icv } = esp;
+        let (header, iv) = head.split_at(HEADER_LEN);
+        let number = sequence.to_be_bytes();
+        let iv = if self.iv == Iv::Implicit { &number } else { iv };
+        let (encr, integ) = self.keys();
+        let encr = encr.in_pieces().ok_or(Forged)?;
+        match integ {
+            None => encr.open(iv, self.additional(header, sequence, &mut [0; 12]), &mut text, icv),
+            Some(integ) => {
+                integ.verify_pieces(&Covered { before: head, text: &text, behind: self.high(&number) }, icv)?;
+                encr.open(iv, &[], &mut text, &[])
             }
         }
     }

@@ -11,7 +11,7 @@ use crate::accelerator::Share;
 use crate::open::{Arrived, Opened, openable, renew};
 use crate::packet::PacketBuf;
 use crate::requests::Begun;
-use crate::sad::Slot;
+use crate::sad::{InboundSa, Slot};
 use crate::together::Aside;
 use crate::verdict::{DropReason, Verdict};
 
@@ -30,7 +30,11 @@ impl Inbound {
 
     /// Finds the SA of an ESP packet, if it is one of which hardware has a `share`, and the whole number of the packet, if
     /// it may be fresh. `None`: nothing has changed, and the packet is for [`Inbound::process`].
-    pub(crate) fn begin(&mut self, pkt: &mut PacketBuf<'_>, share: impl FnOnce(Slot) -> Share) -> Option<Begun> {
+    pub(crate) fn begin(
+        &mut self,
+        pkt: &mut PacketBuf<'_>,
+        share: impl FnOnce(Slot, &InboundSa) -> Share,
+    ) -> Option<Begun> {
         let packet = pkt.packet();
         let header = &Header::parse(packet).ok()?;
         let Content::Esp { esp_at, src_port } = content(header, packet) else { return None };
@@ -42,7 +46,7 @@ impl Inbound {
         let meta = OuterMeta::of(header, src_port);
         let slot = self.spis.find(esp.spi, &meta)?;
         let sa = self.sad.get(slot).filter(|sa| !sa.usage.is_dead())?;
-        let (share, sequence) = match share(slot) {
+        let (share, sequence) = match share(slot, sa) {
             Share::Nothing => return None,
             Share::Cipher => (Share::Cipher, openable(sa, packet, esp)?),
             // What comes whole from hardware is expected to be a packet.

@@ -10,7 +10,7 @@ use crate::extras::{Extra, inner_mtu, prepare};
 use crate::packet::{HEADROOM, Mark, PacketBuf, TAILROOM};
 use crate::requests::Begun;
 use crate::sad::Slot;
-use crate::seal::seal;
+use crate::seal::{Leave, seal};
 use crate::spd::ALL_TABLES;
 use crate::template::OuterIp;
 use crate::verdict::{DropReason, Outer, Verdict};
@@ -49,7 +49,7 @@ impl Outbound {
         let Decision::Protect(slot) = decision else { return None };
         match share(slot) {
             Share::Nothing => return None,
-            Share::Cipher => return self.begin_cipher(slot, header, pkt),
+            Share::Cipher => return self.begin_cipher(slot, header, pkt, Leave::Cipher),
             Share::Whole => {}
         }
         let sa = self.sad.get_mut(slot).filter(|sa| !sa.usage.is_dead())?;
@@ -70,16 +70,22 @@ impl Outbound {
         Some(Begun { slot, share: Share::Whole, sequence, payload, esp_at: 0, arrived: None, verdict: None })
     }
 
-    /// All of the packet but the cipher. What is refused here has not changed the SA, and is refused, told of and counted
+    /// All of the packet but what is to be left, the cipher at least. What is refused here has not changed the SA, and is refused, told of and counted
     /// once more by software.
-    fn begin_cipher(&mut self, slot: Slot, header: &Header, pkt: &mut PacketBuf<'_>) -> Option<Begun> {
+    pub(super) fn begin_cipher(
+        &mut self,
+        slot: Slot,
+        header: &Header,
+        pkt: &mut PacketBuf<'_>,
+        leave: Leave,
+    ) -> Option<Begun> {
         let sa = self.sad.get_mut(slot).filter(|sa| !sa.usage.is_dead())?;
         let outer_is_ipv6 = match sa.template.ip() {
             OuterIp::None => header.src.is_ipv6(),
             outer => outer == OuterIp::V6,
         };
         // The UDP checksum of IPv6 covers what the cipher makes.
-        if sa.template.udp_len() > 0 && outer_is_ipv6 {
+        if leave == Leave::Cipher && sa.template.udp_len() > 0 && outer_is_ipv6 {
             return None;
         }
         if sa.cold.sender.is_some() {
@@ -90,7 +96,7 @@ impl Outbound {
             false => (Extra::NONE, None),
         };
         let header = shorter.as_ref().unwrap_or(header);
-        let sealed = seal(sa, &mut self.ivs, pkt, header, extra, true).ok()?;
+        let sealed = seal(sa, &mut self.ivs, pkt, header, extra, leave).ok()?;
         let mut verdict = Verdict::Bypass;
         sealed.write_verdict(sa, header, &mut verdict);
         let (sequence, payload, esp_at) = (sealed.sequence, sealed.payload, sealed.esp_at);

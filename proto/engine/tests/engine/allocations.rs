@@ -91,13 +91,13 @@ fn clear_packets(len: usize) -> [u8; 1500] {
 }
 
 /// Each provider that packets may go through, as the daemon puts them together.
-fn providers() -> Vec<CryptoProvider> {
+pub fn providers() -> Vec<CryptoProvider> {
     let aws_lc = ravelin_crypto_aws_lc::provider();
     let fast = ravelin_crypto_ipsec_mb::try_provider().map(|fast| aws_lc.with_packets_by(&fast));
     [portable(), aws_lc].into_iter().chain(fast).collect()
 }
 
-fn has(provider: &CryptoProvider, suite: &Suite) -> bool {
+pub fn has(provider: &CryptoProvider, suite: &Suite) -> bool {
     let integ = |id| id == IntegId::NONE || provider.integ(id).is_some();
     suite.esp().is_none_or(|esp| provider.encr(esp.encr).is_some() && integ(esp.integ))
         && suite.ah().is_none_or(|ah| integ(ah.integ))

@@ -6,6 +6,7 @@ mod ah;
 mod algorithms;
 mod allocations;
 mod batches;
+mod chains;
 mod codes;
 mod common;
 mod domains;

@@ -1,0 +1,50 @@
+//! Packets in pieces that arrive.
+
+use ravelin_types::Instant;
+use ravelin_wire::ip::Header;
+
+use super::{Content, Inbound, content};
+use crate::accelerator::Share;
+use crate::chain::ChainBuf;
+use crate::verdict::{DropReason, Verdict};
+
+impl Inbound {
+    /// [`Inbound::process`] for a packet in pieces: what is protected is decrypted where it lies. Where it is then,
+    /// [`ChainBuf::layout`] says.
+    pub fn process_chain(&mut self, chain: &mut ChainBuf<'_>, now: Instant) -> Verdict {
+        if let Ok(header) = chain.header()
+            && !chain.is_gathered()
+        {
+            match content(&header, chain.pkt.packet()) {
+                Content::Esp { .. } => match self.open_chain(&header, chain, now) {
+                    Some(verdict) => return verdict,
+                    None => chain.gather(),
+                },
+                Content::Ah => chain.gather(),
+                Content::Clear | Content::Refused(_) => {}
+            }
+        }
+        self.process(&mut chain.pkt, now)
+    }
+
+    /// `None`: nothing has changed, and the packet has to stand in one piece.
+    fn open_chain(&mut self, header: &Header, chain: &mut ChainBuf<'_>, now: Instant) -> Option<Verdict> {
+        chain.truncate(header.total_len);
+        chain.fill_back();
+        if chain.is_gathered() {
+            return None;
+        }
+        let begun = self.begin(&mut chain.pkt, |_, sa| {
+            let whole = sa.aggfrag || sa.cold.params.options.ipcomp.cpi().is_some();
+            if whole || sa.suite.in_pieces().is_none() { Share::Nothing } else { Share::Cipher }
+        })?;
+        let sa = self.sad.get(begun.slot)?;
+        let esp = sa.suite.in_pieces()?;
+        let (head_len, icv_len) = (esp.head_len(), esp.icv_len());
+        let opened = esp.open_pieces(chain.esp(begun.esp_at, head_len, icv_len), begun.sequence);
+        if opened.is_ok() {
+            chain.show_inside(begun.esp_at + head_len, icv_len, sa.mode);
+        }
+        Some(self.finish(begun, &mut chain.pkt, opened.map_err(|_| DropReason::Forged), now))
+    }
+}

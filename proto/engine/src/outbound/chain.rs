@@ -1,0 +1,55 @@
+//! Packets in pieces that leave.
+
+use ravelin_types::Instant;
+use ravelin_wire::ip::Header;
+use ravelin_wire::udp_encap::UDP_HEADER_LEN;
+
+use super::{Decision, Outbound};
+use crate::chain::ChainBuf;
+use crate::packet::Mark;
+use crate::sad::Slot;
+use crate::seal::Leave;
+use crate::spd::ALL_TABLES;
+use crate::verdict::Verdict;
+
+impl Outbound {
+    /// [`Outbound::process`] for a packet in pieces: what is protected is encrypted where it lies. Where it is then,
+    /// [`ChainBuf::layout`] says.
+    pub fn process_chain(&mut self, chain: &mut ChainBuf<'_>, now: Instant) -> Verdict {
+        if let Ok(header) = chain.header()
+            && !chain.is_gathered()
+            && !matches!(chain.mark(), Mark::Sealed(_))
+        {
+            let flow = self.place_of(&header, &chain.pkt, now);
+            let decision = match self.cache.get(flow.1, &flow.0) {
+                Some(packed) => Decision::unpack(packed),
+                None => self.classify(&flow, ALL_TABLES),
+            };
+            if let Decision::Protect(slot) = decision {
+                match self.seal_chain(slot, &header, chain) {
+                    Some(verdict) => return verdict,
+                    None => chain.gather(),
+                }
+            }
+        }
+        self.process(&mut chain.pkt, now)
+    }
+
+    /// `None`: nothing of the SA has changed, and the packet has to stand in one piece.
+    fn seal_chain(&mut self, slot: Slot, header: &Header, chain: &mut ChainBuf<'_>) -> Option<Verdict> {
+        let sa = self.sad.get(slot)?;
+        sa.suite.in_pieces().filter(|_| sa.cold.params.options.ipcomp.cpi().is_none())?;
+        chain.truncate(header.total_len);
+        if chain.is_gathered() {
+            return None;
+        }
+        let begun = self.begin_cipher(slot, header, &mut chain.pkt, Leave::CipherAndChecksum)?;
+        let sa = self.sad.get(slot)?;
+        let esp = sa.suite.in_pieces()?;
+        esp.encrypt_pieces(chain.esp(begun.esp_at, esp.head_len(), esp.icv_len()), begun.sequence);
+        if sa.template.udp_len() > 0 && sa.template.has_udp_checksum() {
+            chain.sum_udp(begun.esp_at - UDP_HEADER_LEN);
+        }
+        Some(self.finish(begun, &mut chain.pkt, Ok(())))
+    }
+}
