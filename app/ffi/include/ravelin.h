@@ -265,6 +265,38 @@ typedef int32_t RvlStatus;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
+// The policy that was applied to a packet, and so what to do with it.
+enum RvlVerdict
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  // Go on with the packet, which is as it was.
+  RVL_VERDICT_BYPASS = 0,
+  // Throw the packet away; `RvlResult.reason` says why.
+  RVL_VERDICT_DROP = 1,
+  // Outbound: send the packet, fragmented if need be. Inbound: begin IP processing anew with the inner packet.
+  RVL_VERDICT_SECURE_TUNNEL = 2,
+  // Outbound: send the packet, fragmented if need be. Inbound: go on with the packet.
+  RVL_VERDICT_SECURE_TRANSPORT = 3,
+  // Outbound: keep the packet, which is as it was, and offer it again once there is an SA, or throw it away. An event
+  // has asked for the SA.
+  RVL_VERDICT_HOLD = 4,
+  // Outbound: once protected the packet, which is as it was, would be too long for its path. Cut it into fragments of
+  // at most `RvlResult.fragment_size` bytes and offer each.
+  RVL_VERDICT_FRAGMENT = 5,
+  // Outbound: too long for its path, and not to be cut. The buffer has an ICMP message to its sender: take it as if it
+  // had arrived.
+  RVL_VERDICT_TOO_BIG = 6,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum RvlVerdict RvlVerdict;
+#else
+typedef int32_t RvlVerdict;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
 // The kind of an event.
 enum RvlEventKind
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
@@ -359,38 +391,6 @@ typedef int32_t RvlIkeEvent;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
-// The policy that was applied to a packet, and so what to do with it.
-enum RvlVerdict
-#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
-  : int32_t
-#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
- {
-  // Go on with the packet, which is as it was.
-  RVL_VERDICT_BYPASS = 0,
-  // Throw the packet away; `RvlResult.reason` says why.
-  RVL_VERDICT_DROP = 1,
-  // Outbound: send the packet, fragmented if need be. Inbound: begin IP processing anew with the inner packet.
-  RVL_VERDICT_SECURE_TUNNEL = 2,
-  // Outbound: send the packet, fragmented if need be. Inbound: go on with the packet.
-  RVL_VERDICT_SECURE_TRANSPORT = 3,
-  // Outbound: keep the packet, which is as it was, and offer it again once there is an SA, or throw it away. An event
-  // has asked for the SA.
-  RVL_VERDICT_HOLD = 4,
-  // Outbound: once protected the packet, which is as it was, would be too long for its path. Cut it into fragments of
-  // at most `RvlResult.fragment_size` bytes and offer each.
-  RVL_VERDICT_FRAGMENT = 5,
-  // Outbound: too long for its path, and not to be cut. The buffer has an ICMP message to its sender: take it as if it
-  // had arrived.
-  RVL_VERDICT_TOO_BIG = 6,
-};
-#ifndef __cplusplus
-#if __STDC_VERSION__ >= 202311L
-typedef enum RvlVerdict RvlVerdict;
-#else
-typedef int32_t RvlVerdict;
-#endif // __STDC_VERSION__ >= 202311L
-#endif // __cplusplus
-
 // Stands for an object of the library; 0 is none.
 typedef uint64_t RvlHandle;
 
@@ -406,9 +406,44 @@ typedef struct RvlMessage {
   size_t length;
 } RvlMessage;
 
-// Fills `out` with `len` unpredictable bytes and returns 0; anything else is a failure, which ends the use of the
-// handle. It must not call functions of this library.
-typedef int32_t (*RvlRandom)(void *context, uint8_t *out, size_t len);
+// One buffer of a chain.
+typedef struct RvlPiece {
+  // Its bytes.
+  const uint8_t *data;
+  // How many.
+  size_t length;
+} RvlPiece;
+
+// A packet in pieces, and a buffer that it would fit in. What is protected or opened stays in its pieces, whose bytes are
+// changed there; of the buffer only what stands at both ends of the packet is used: its headers before, its trailer behind.
+// The packet is then `front_length` bytes of the buffer, `middle_length` bytes of the pieces, `back_length` bytes of the
+// buffer. Where the engine has to have it in one piece (AH, compression, AWS-LC's AEAD ciphers), all of it is in front.
+typedef struct RvlChain {
+  // The packet: buffers of any size.
+  const struct RvlPiece *pieces;
+  // Number of pieces.
+  size_t piece_count;
+  // Room for `RVL_HEADROOM`, the packet and `RVL_TAILROOM`. Nothing need be there.
+  uint8_t *buffer;
+  // Bytes in the buffer.
+  size_t capacity;
+  // As in `RvlPacket`.
+  uint16_t domain;
+  // As in `RvlPacket`.
+  uint32_t mark;
+  // Result: where the packet begins in the buffer.
+  size_t front_offset;
+  // Result: so many bytes stand there.
+  size_t front_length;
+  // Result: so many bytes of the pieces, counted from the first byte of the first, are not of the packet any more.
+  size_t middle_offset;
+  // Result: so many bytes behind those are.
+  size_t middle_length;
+  // Result: where the end of the packet stands in the buffer.
+  size_t back_offset;
+  // Result: its length.
+  size_t back_length;
+} RvlChain;
 
 // An IP address.
 typedef struct RvlAddress {
@@ -417,6 +452,32 @@ typedef struct RvlAddress {
   // In network order; of IPv4 the first four count.
   uint8_t bytes[16];
 } RvlAddress;
+
+// What became of a packet.
+typedef struct RvlResult {
+  // The policy applied.
+  RvlVerdict verdict;
+  // With `Drop` and `Hold` the error that corresponds, or 0 where nothing is wrong (a policy, a keepalive).
+  RvlStatus reason;
+  // With `Hold`, the policy that waits for an SA.
+  uint32_t policy;
+  // With `Fragment`, the most bytes of a fragment.
+  uint16_t fragment_size;
+  // Outbound, protected: source of the outer header.
+  struct RvlAddress source;
+  // Outbound, protected: destination of the outer header, by which to route.
+  struct RvlAddress destination;
+  // Outbound, protected in UDP: the ports, else 0.
+  uint16_t source_port;
+  // See `source_port`.
+  uint16_t destination_port;
+  // Outbound, protected: where ESP begins in the packet.
+  size_t esp_offset;
+} RvlResult;
+
+// Fills `out` with `len` unpredictable bytes and returns 0; anything else is a failure, which ends the use of the
+// handle. It must not call functions of this library.
+typedef int32_t (*RvlRandom)(void *context, uint8_t *out, size_t len);
 
 // An SA of which hardware may have a share. What it points to is there for the time of the callback.
 typedef struct RvlAcceleratedSa {
@@ -685,28 +746,6 @@ typedef struct RvlPacket {
   uint32_t mark;
 } RvlPacket;
 
-// What became of a packet.
-typedef struct RvlResult {
-  // The policy applied.
-  RvlVerdict verdict;
-  // With `Drop` and `Hold` the error that corresponds, or 0 where nothing is wrong (a policy, a keepalive).
-  RvlStatus reason;
-  // With `Hold`, the policy that waits for an SA.
-  uint32_t policy;
-  // With `Fragment`, the most bytes of a fragment.
-  uint16_t fragment_size;
-  // Outbound, protected: source of the outer header.
-  struct RvlAddress source;
-  // Outbound, protected: destination of the outer header, by which to route.
-  struct RvlAddress destination;
-  // Outbound, protected in UDP: the ports, else 0.
-  uint16_t source_port;
-  // See `source_port`.
-  uint16_t destination_port;
-  // Outbound, protected: where ESP begins in the packet.
-  size_t esp_offset;
-} RvlResult;
-
 // What the SPD says about a packet.
 typedef struct RvlDisposition {
   // What would become of the packet, as far as the SPD decides it.
@@ -748,14 +787,6 @@ typedef struct RvlRemote {
   // Ask whether it lives when something is sent to it after so many seconds of silence; 0: never.
   uint32_t liveness;
 } RvlRemote;
-
-// One buffer of a chain.
-typedef struct RvlPiece {
-  // Its bytes.
-  const uint8_t *data;
-  // How many.
-  size_t length;
-} RvlPiece;
 
 // A packet to be processed. The pieces and the result buffer belong to the library until the completion is polled or the
 // engine is freed.
@@ -905,6 +936,25 @@ RvlStatus rvl_admin_add_policy(uint32_t policy,
 RvlStatus rvl_admin_answer(const uint8_t *message,
                            size_t length,
                            uint32_t *spid);
+
+// `rvl_encapsulate` for a packet in pieces. After a verdict that leaves the packet as it was, so are the pieces.
+//
+// # Safety
+// `chain` and `result` are null or point to such structs; `buffer` has `capacity` bytes and the pieces have theirs, and
+// nobody else uses them.
+RvlStatus rvl_encapsulate_chain(RvlHandle engine,
+                                struct RvlChain *chain,
+                                uint64_t now,
+                                struct RvlResult *result);
+
+// `rvl_decapsulate` for a packet in pieces. Of a packet that is dropped the pieces are of no use.
+//
+// # Safety
+// As [`rvl_encapsulate_chain`].
+RvlStatus rvl_decapsulate_chain(RvlHandle engine,
+                                struct RvlChain *chain,
+                                uint64_t now,
+                                struct RvlResult *result);
 
 // Why algorithms of an `RvlSa` or `RvlSuite` are not to be used but with a peer that has no better: a line for each that RFC 8221
 // advises against or that does not encrypt, to be shown to whoever named them. Nothing but a zero byte: there is no such.

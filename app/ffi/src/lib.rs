@@ -3,6 +3,7 @@
 //! ```text
 //!  rvl_engine_new ─► handle      rvl_add_policy, rvl_add_sa ─► SPD, SAD
 //!  stack's packet in its own buffer ─► rvl_encapsulate / rvl_decapsulate ─► the same buffer, and a verdict
+//!  packet in pieces ─► rvl_encapsulate_chain / rvl_decapsulate_chain ─► the same pieces, headers and trailer in a buffer
 //!  packet in pieces ─► rvl_submit ··· rvl_complete ─► another buffer, and a verdict
 //!                          └─► hardware of the caller ··· rvl_job_done
 //!  lines of an ike_rc ─► rvl_configure ─► engine and IKE endpoint; rvl_commands ─► lines
@@ -16,6 +17,7 @@
 
 pub mod accelerator;
 pub mod admin;
+pub mod chain;
 pub mod crypto;
 pub mod engine;
 pub mod event;

@@ -170,6 +170,43 @@ impl Pieces {
     }
 }
 
+/// The pieces of a packet of the caller, which is changed where it lies.
+pub struct PiecesInPlace<'a>(&'a [RvlPiece]);
+
+impl<'a> PiecesInPlace<'a> {
+    /// # Safety
+    /// Each pointer is null or not aligned, or points to what its length says, which for `'a` nobody else uses.
+    pub unsafe fn new(pieces: *const RvlPiece, count: usize) -> Result<Self, RvlStatus> {
+        // SAFETY: the caller's promise.
+        let pieces = unsafe { slice(pieces, count)? };
+        for piece in pieces {
+            // SAFETY: the caller's promise.
+            unsafe { slice(piece.data, piece.length)? };
+        }
+        Ok(PiecesInPlace(pieces))
+    }
+}
+
+impl ravelin_crypto::Pieces for PiecesInPlace<'_> {
+    fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    fn piece(&self, n: usize) -> &[u8] {
+        let piece = &self.0[n];
+        // SAFETY: checked and promised where it was made; no piece is borrowed to be changed as long as `self` is not.
+        unsafe { slice(piece.data, piece.length) }.unwrap_or_default()
+    }
+}
+
+impl ravelin_crypto::PiecesMut for PiecesInPlace<'_> {
+    fn piece_mut(&mut self, n: usize) -> &mut [u8] {
+        let piece = &self.0[n];
+        // SAFETY: checked and promised where it was made; `self` is borrowed exclusively, and with it every piece.
+        unsafe { slice_mut(piece.data.cast_mut(), piece.length) }.unwrap_or_default()
+    }
+}
+
 /// A buffer of the caller.
 #[derive(Debug)]
 pub struct Buffer {

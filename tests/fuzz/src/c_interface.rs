@@ -7,6 +7,7 @@ use std::ffi::{CString, c_char, c_void};
 use std::ptr::{null, null_mut};
 
 use ravelin_ffi::RvlStatus;
+use ravelin_ffi::chain::{RvlChain, rvl_decapsulate_chain, rvl_encapsulate_chain};
 use ravelin_ffi::engine::{
     RvlCounters, RvlEngineConfig, rvl_counters, rvl_engine_free, rvl_engine_new, rvl_engine_tick,
 };
@@ -213,7 +214,7 @@ impl Caller<'_> {
 
     fn call(&mut self) -> RvlStatus {
         let now = u64::from(self.number()) << 24;
-        match self.byte() % 23 {
+        match self.byte() % 24 {
             0 | 1 => self.engine_new(),
             2 => rvl_engine_free(self.handle()),
             3 | 4 => {
@@ -264,8 +265,48 @@ impl Caller<'_> {
                 // SAFETY: null or a string.
                 unsafe { rvl_delete_sa(handle, direction, spi, to) }
             }
+            23 => self.chain(now),
             _ => self.ike(now),
         }
+    }
+
+    fn chain(&mut self, now: u64) -> RvlStatus {
+        let len = usize::from(self.byte()) * 4;
+        let mut packet = self.bytes(len);
+        let capacity = packet.len() + usize::from(self.byte());
+        let mut bytes = vec![0; capacity + GUARD];
+        bytes[capacity..].fill(0xa5);
+        let (cut, end, start) = (usize::from(self.byte()).min(packet.len()), packet.len(), packet.as_mut_ptr());
+        let mut pieces = [(0, cut), (cut, 0), (cut, end - cut)]
+            .map(|(at, length)| RvlPiece { data: start.wrapping_add(at).cast_const(), length });
+        let mut chain = RvlChain {
+            pieces: bend(self.byte(), pieces.as_mut_ptr()),
+            piece_count: if self.byte() == 255 { usize::MAX } else { 3 },
+            buffer: bend(self.byte(), bytes.as_mut_ptr()),
+            capacity,
+            domain: self.byte().into(),
+            mark: u32::from(self.byte() % 8),
+            front_offset: 0,
+            front_length: 0,
+            middle_offset: 0,
+            middle_length: 0,
+            back_offset: 0,
+            back_length: 0,
+        };
+        let mut result = std::mem::MaybeUninit::uninit();
+        let (handle, call) = match self.byte() % 2 {
+            0 => (self.handle(), rvl_encapsulate_chain as unsafe extern "C" fn(_, _, _, _) -> _),
+            _ => (self.handle(), rvl_decapsulate_chain as _),
+        };
+        let (chain_pointer, out) = (bend(self.byte(), &raw mut chain), bend(self.byte(), result.as_mut_ptr()));
+        // SAFETY: null, not aligned, or a chain whose pieces and buffer are as long as it says or impossibly long.
+        let status = unsafe { call(handle, chain_pointer, now, out) };
+        assert!(bytes[capacity..].iter().all(|byte| *byte == 0xa5), "written behind the buffer");
+        assert!(
+            chain.front_offset + chain.front_length <= capacity && chain.back_offset + chain.back_length <= capacity
+        );
+        assert!(chain.middle_offset + chain.middle_length <= end);
+        status
     }
 
     fn engine_new(&mut self) -> RvlStatus {

@@ -20,16 +20,17 @@ struct mbuf {
         struct m_tag *tags;
     } m_pkthdr;
     char *storage;
+    int shared;
 };
 
 #define mtod(m, type) ((type)(void *)(m)->m_data)
 
-static int live, starved;
+static int live, starved, copied;
 
 static struct mbuf *m_getjcl(int how, short kind, int flags, int size)
 {
     CHECK(how == M_NOWAIT && kind == MT_DATA);
-    if (starved)
+    if (starved > 0 && --starved == 0)
         return NULL;
     struct mbuf *m = calloc(1, sizeof *m);
     m->storage = m->m_data = malloc((size_t)size);
@@ -62,6 +63,51 @@ static void m_copydata(const struct mbuf *m, int from, int len, char *out)
         memcpy(out, m->m_data, (size_t)part);
         out += part;
         len -= part;
+    }
+}
+
+/* As FreeBSD's: what others hold is copied. */
+static struct mbuf *m_unshare(struct mbuf *first, int how)
+{
+    CHECK(how == M_NOWAIT);
+    for (struct mbuf *m = first; m != NULL; m = m->m_next) {
+        if (m->shared == 0)
+            continue;
+        char *own = malloc(SMALL);
+        memcpy(own, m->m_data, (size_t)m->m_len);
+        m->storage = m->m_data = own;
+        m->shared = 0;
+        copied++;
+    }
+    return first;
+}
+
+/* Takes bytes off the front, or, of a negative number, off the end. */
+static void m_adj(struct mbuf *m, int len)
+{
+    m->m_pkthdr.len -= abs(len);
+    int keep = m->m_pkthdr.len;
+    for (struct mbuf *each = m; each != NULL; each = each->m_next) {
+        if (len >= 0) {
+            int part = each->m_len < len ? each->m_len : len;
+            each->m_data += part;
+            each->m_len -= part;
+            len -= part;
+        } else {
+            each->m_len = each->m_len < keep ? each->m_len : keep;
+            keep -= each->m_len;
+        }
+    }
+}
+
+static void m_demote_pkthdr(struct mbuf *m)
+{
+    CHECK(m->m_flags & M_PKTHDR);
+    m->m_flags &= ~M_PKTHDR;
+    while (m->m_pkthdr.tags != NULL) {
+        struct m_tag *tag = m->m_pkthdr.tags;
+        m->m_pkthdr.tags = tag->next;
+        free(tag);
     }
 }
 
@@ -118,8 +164,31 @@ static int holds(struct mbuf *m, const uint8_t *packet, size_t len)
     return memcmp(bytes, packet, len) == 0;
 }
 
+/* Where each mbuf of a chain has its bytes. */
+static size_t mark_storage(struct mbuf *m, char **own)
+{
+    size_t count = 0;
+    for (; m != NULL; m = m->m_next)
+        own[count++] = m->storage;
+    return count;
+}
+
+/* Whether all of a packet but its first and last mbuf stands where it stood. */
+static int stays(struct mbuf *m, char **own, size_t count)
+{
+    for (m = m->m_next; m != NULL; m = m->m_next) {
+        size_t n = 0;
+        while (n < count && own[n] != m->storage)
+            n++;
+        if (n == count && m->m_next != NULL)
+            return 0;
+    }
+    return 1;
+}
+
 int main(void)
 {
+    static char *own[4000];
     uint64_t seed = 11;
     RvlHandle engine = engine_new(&seed);
     RvlPolicy policy = {.id = 1, .action = RVL_PROTECT, .source = "10.0.1.0/24", .destination = "10.0.2.0/24",
@@ -146,24 +215,46 @@ int main(void)
         m_freem(m);
         len = udp_packet(clear, 1, 2, 9, payload);
         m = chain(clear, len);
+        size_t marked = mark_storage(m, own);
         CHECK(ravelin_mbuf(engine, RVL_OUTBOUND, &m, 0, 0, &result) == 0);
-        CHECK(result.verdict == RVL_VERDICT_SECURE_TUNNEL && live == 1 && m->m_len > (int)len);
+        CHECK(result.verdict == RVL_VERDICT_SECURE_TUNNEL && m->m_pkthdr.len > (int)len);
         CHECK(result.destination.bytes[3] == 2);
+        /* Beyond the headers the packet is still in the mbufs that it came in, and one that is new has its end. */
+        CHECK(len <= 300 ? live == 1 : live > (int)len / 10 && m->m_len < 300 && stays(m, own, marked));
         /* A hook that sees it again lets it pass. */
         CHECK(ravelin_mbuf(engine, RVL_OUTBOUND, &m, 0, 0, &result) == 0 && result.verdict == RVL_VERDICT_BYPASS);
         static uint8_t sealed[MJUM16BYTES];
-        size_t sealed_len = (size_t)m->m_len;
-        memcpy(sealed, m->m_data, sealed_len);
+        size_t sealed_len = (size_t)m->m_pkthdr.len;
+        m_copydata(m, 0, (int)sealed_len, (char *)sealed);
         m_freem(m);
         m = chain(sealed, sealed_len);
+        marked = mark_storage(m, own);
         CHECK(ravelin_mbuf(engine, RVL_INBOUND, &m, 0, 0, &result) == 0);
-        CHECK(result.verdict == RVL_VERDICT_SECURE_TUNNEL && live == 1 && holds(m, clear, len));
+        CHECK(result.verdict == RVL_VERDICT_SECURE_TUNNEL && holds(m, clear, len));
+        CHECK(len <= 300 ? live == 1 : stays(m, own, marked));
+        before = live;
         CHECK(ravelin_mbuf(engine, RVL_INBOUND, &m, 0, 0, &result) == 0 && result.verdict == RVL_VERDICT_BYPASS);
         /* Twice is once too often. */
         struct mbuf *again = chain(sealed, sealed_len);
         CHECK(ravelin_mbuf(engine, RVL_INBOUND, &again, 0, 0, &result) == EACCES && again == NULL);
-        CHECK(result.reason == RVL_STATUS_BAD_SEQUENCE_NUMBER && live == 1);
+        CHECK(result.reason == RVL_STATUS_BAD_SEQUENCE_NUMBER && live == before);
     }
+    /* What a socket still holds is not written to. */
+    m_freem(m);
+    len = udp_packet(clear, 1, 2, 9, 1000);
+    m = chain(clear, len);
+    static char held[SMALL];
+    struct mbuf *shared = m;
+    for (int n = 0; n < 60 || shared->m_len == 0; n++)
+        shared = shared->m_next;
+    memcpy(held, shared->m_data, (size_t)shared->m_len);
+    char before_it[SMALL], *storage = shared->storage;
+    memcpy(before_it, held, sizeof held);
+    shared->m_data = held;
+    shared->shared = 1;
+    CHECK(ravelin_mbuf(engine, RVL_OUTBOUND, &m, 0, 0, &result) == 0 && copied == 1);
+    CHECK(result.verdict == RVL_VERDICT_SECURE_TUNNEL && memcmp(held, before_it, sizeof held) == 0);
+    free(storage);
     m_freem(m);
     /* What passes keeps its chain, what no policy is about and what finds no memory goes, and nothing is left behind. */
     len = udp_packet(other, 3, 4, 9, 60);
@@ -177,9 +268,14 @@ int main(void)
     for (size_t n = 0; n < count; n++)
         sum += pieces[n].length;
     CHECK(sum == len);
-    starved = 1;
-    CHECK(ravelin_mbuf(engine, RVL_OUTBOUND, &m, 0, 0, &result) == ENOBUFS && m == NULL && live == 0);
-    starved = 0;
+    m_freem(m);
+    /* Neither for the headers, nor for a list of so many mbufs, nor for the end of the packet. */
+    for (int which = 1; which <= 3; which++) {
+        len = udp_packet(clear, 1, 2, 9, 1000);
+        m = chain(clear, len);
+        starved = which;
+        CHECK(ravelin_mbuf(engine, RVL_OUTBOUND, &m, 0, 0, &result) == ENOBUFS && m == NULL && live == 0);
+    }
     len = udp_packet(other, 8, 9, 9, 60);
     m = chain(other, len);
     CHECK(ravelin_mbuf(engine, RVL_INBOUND, &m, 0, 0, &result) == EACCES && m == NULL && live == 0);
