@@ -417,7 +417,7 @@ typedef struct RvlPiece {
 // A packet in pieces, and a buffer that it would fit in. What is protected or opened stays in its pieces, whose bytes are
 // changed there; of the buffer only what stands at both ends of the packet is used: its headers before, its trailer behind.
 // The packet is then `front_length` bytes of the buffer, `middle_length` bytes of the pieces, `back_length` bytes of the
-// buffer. Where the engine has to have it in one piece (AH, compression, AWS-LC's AEAD ciphers), all of it is in front.
+// buffer. Where the engine has to have it in one piece (compression, headers beyond the first 256 bytes), all of it is in front.
 typedef struct RvlChain {
   // The packet: buffers of any size.
   const struct RvlPiece *pieces;

@@ -18,6 +18,7 @@ use ravelin_types::sa::SaKeys;
 use ravelin_types::transform::SnId;
 use ravelin_wire::ah::{AhHeader, Covered, FIXED_LEN, header_len};
 
+use crate::chain::{self, AhPieces};
 use crate::integ::{Integ, MAX_ICV_LEN, icv_len};
 use crate::verdict::DropReason;
 
@@ -62,6 +63,11 @@ impl Ah {
         }
     }
 
+    /// Length of the ICV.
+    pub fn icv_len(&self) -> usize {
+        self.icv_len
+    }
+
     /// Length of the header that is sent in a packet of that family.
     pub fn header_len(&self, ipv6: bool) -> usize {
         header_len(self.icv_len, ipv6 || self.align64)
@@ -76,8 +82,18 @@ impl Ah {
     /// Writes the header at `at` into `packet`, which is whole but for it. The headers before it are those that
     /// [`Covered`] takes.
     pub fn seal(&self, packet: &mut [u8], at: usize, next_header: u8, sequence: u64) {
+        self.write_header(packet, at, next_header, sequence);
         let (before, behind) = packet.split_at_mut(at);
         let Ok(covered) = Covered::new(before) else { return };
+        let (fixed, behind) = behind.split_at_mut(FIXED_LEN);
+        let (icv, rest) = behind.split_at_mut(self.icv_len);
+        let (zeroed, number) = (self.zeroed(icv), sequence.to_be_bytes());
+        self.key.sign(&[covered.bytes(), fixed, &zeroed[..self.icv_len], rest, self.high(&number)], icv);
+    }
+
+    /// The first half of [`Ah::seal`]: all but the ICV, the IV at its front among it.
+    pub fn write_header(&self, packet: &mut [u8], at: usize, next_header: u8, sequence: u64) {
+        let (before, behind) = packet.split_at_mut(at);
         let len = self.header_len(is_ipv6(before));
         let (fixed, behind) = behind.split_at_mut(FIXED_LEN);
         if let Some(fixed) = fixed.first_chunk_mut() {
@@ -86,18 +102,31 @@ impl Ah {
         let (icv, rest) = behind.split_at_mut(self.icv_len);
         rest[..len - FIXED_LEN - self.icv_len].fill(0);
         // RFC 4543 §3.1: what the key sees once; the sequence number is that.
-        let number = sequence.to_be_bytes();
-        icv[..self.iv_len].copy_from_slice(&number[..self.iv_len]);
-        let zeroed = self.zeroed(icv);
-        self.key.sign(&[covered.bytes(), fixed, &zeroed[..self.icv_len], rest, self.high(&number)], icv);
+        icv[..self.iv_len].copy_from_slice(&sequence.to_be_bytes()[..self.iv_len]);
+    }
+
+    /// The second half of [`Ah::seal`], of a packet in pieces.
+    pub fn sign_pieces(&self, packet: &mut AhPieces<'_>, sequence: u64) {
+        let AhPieces { before, fixed, icv, rest } = packet;
+        let Ok(headers) = Covered::new(before) else { return };
+        let (zeroed, number) = (self.zeroed(icv), sequence.to_be_bytes());
+        let before = [headers.bytes(), fixed, &zeroed[..self.icv_len]];
+        self.key.sign_pieces(&chain::Covered { before, text: rest, behind: self.high(&number) }, icv);
+    }
+
+    /// [`Ah::verify`] of a packet in pieces.
+    pub fn verify_pieces(&self, packet: &AhPieces<'_>, sequence: u64) -> Result<(), DropReason> {
+        let AhPieces { before, fixed, icv, rest } = packet;
+        let headers = coverable(before)?;
+        let (zeroed, number) = (self.zeroed(icv), sequence.to_be_bytes());
+        let before = [headers.bytes(), fixed, &zeroed[..self.icv_len]];
+        let covered = chain::Covered { before, text: rest, behind: self.high(&number) };
+        self.key.verify_pieces(&covered, icv).map_err(|_| DropReason::AhForged)
     }
 
     /// Verifies the packet with the header `header` at `at`. `sequence` is the header's, with its upper half.
     pub fn verify(&self, packet: &[u8], at: usize, sequence: u64) -> Result<(), DropReason> {
-        let covered = Covered::new(&packet[..at]).map_err(|_| DropReason::UncoverableHeader)?;
-        if !covered.at_destination() {
-            return Err(DropReason::UncoverableHeader);
-        }
+        let covered = coverable(&packet[..at])?;
         let (fixed, behind) = packet[at..].split_at(FIXED_LEN);
         let (icv, rest) = behind.split_at(self.icv_len);
         let (zeroed, number) = (self.zeroed(icv), sequence.to_be_bytes());
@@ -117,6 +146,11 @@ impl Ah {
     fn high<'a>(&self, number: &'a [u8; 8]) -> &'a [u8] {
         if self.extended { &number[..4] } else { &[] }
     }
+}
+
+/// The headers before AH that arrived, as they are covered.
+fn coverable(headers: &[u8]) -> Result<Covered, DropReason> {
+    Covered::new(headers).ok().filter(Covered::at_destination).ok_or(DropReason::UncoverableHeader)
 }
 
 fn is_ipv6(packet: &[u8]) -> bool {

@@ -9,23 +9,28 @@
 //! packet in the buffer as if it stood there: it looks at headers and trailers only, and all but the cipher is done as for a
 //! packet that is set aside for a batch or for hardware ([`accelerator`](crate::accelerator)). The cipher alone goes over the
 //! pieces. What nothing of the engine may look at is the hole; wherever something would (headers beyond the front, a
-//! compressed payload, AH, an ICMP message that quotes the packet, a cipher that takes one piece), the rest is gathered first,
+//! compressed payload, an ICMP message that quotes the packet, a cipher that takes one piece), the rest is gathered first,
 //! and the packet is one like any other. So there is one way through every protocol.
 
 use core::fmt;
 use core::ops::Range;
 
-use ravelin_crypto::{Pieces, PiecesMut};
+use ravelin_crypto::{Forged, Pieces, PiecesMut};
 use ravelin_types::policy::{Domain, Mode};
+use ravelin_wire::ah::FIXED_LEN;
 use ravelin_wire::esp::TRAILER_LEN;
 use ravelin_wire::ip::{Header, Malformed, checksum, is_extension, v6};
 
+use crate::ah::Ah;
+use crate::esp::Esp;
+use crate::open::AhPacket;
 use crate::packet::{HEADROOM, Mark, PacketBuf, TAILROOM};
 use crate::template::{UDP_CHECKSUM, udp_checksum};
+use crate::verdict::DropReason;
 
-/// So much of its beginning is copied of every packet. It holds the headers of nearly all: IPv6, UDP, ESP header and IV, IPv6
+/// So much of its beginning is copied of every packet. It holds the headers of nearly all: IPv6, AH, ESP header and IV, IPv6
 /// again and the longest TCP header, and some bytes of options.
-const FRONT: usize = 192;
+const FRONT: usize = 256;
 /// What the engine looks at behind an IP header: the longest TCP header.
 const TRANSPORT: usize = 60;
 /// Where both stand in an IPv6 header.
@@ -111,6 +116,11 @@ impl<'a> ChainBuf<'a> {
         [&buffer[front]].into_iter().chain(middle).chain([&buffer[back]])
     }
 
+    /// The family of its outermost header.
+    pub(crate) fn is_ipv6(&self) -> bool {
+        self.pkt.packet().first().is_some_and(|first| first >> 4 == 6)
+    }
+
     /// Whether all of it stands in the buffer.
     pub(crate) fn is_gathered(&self) -> bool {
         self.hole.is_empty()
@@ -141,6 +151,14 @@ impl<'a> ChainBuf<'a> {
         self.hole.start = self.hole.start.min(self.hole.end);
     }
 
+    /// Whether a packet of which the headers up to `end` are looked at may stay in pieces.
+    fn is_in_pieces(&mut self, end: usize) -> bool {
+        if !self.has_front(end) {
+            self.gather();
+        }
+        !self.is_gathered()
+    }
+
     /// Copies so much of the beginning.
     fn fill_front(&mut self, len: usize) {
         let to = self.hole.end.min(self.hole.start + len);
@@ -160,32 +178,43 @@ impl<'a> ChainBuf<'a> {
         self.is_gathered() || self.pkt.range().start + len <= self.hole.start
     }
 
-    /// Has all in the buffer that the engine looks at of the packet once it is decrypted: text from `text_at` on, and an ICV.
-    pub(crate) fn show_inside(&mut self, text_at: usize, icv_len: usize, mode: Mode) {
-        if !self.shows_inside(text_at, icv_len, mode) {
+    /// Verifies and decrypts the ESP packet at `at` where it lies.
+    pub(crate) fn open_esp(&mut self, esp: &Esp, at: usize, sequence: u64, mode: Mode) -> Result<(), Forged> {
+        let (head_len, icv_len) = (esp.head_len(), esp.icv_len());
+        esp.open_pieces(self.esp(at, head_len, icv_len), sequence)?;
+        self.show_text(at + head_len, icv_len, mode);
+        Ok(())
+    }
+
+    /// Has all in the buffer that the engine looks at of an ESP packet once it is decrypted: text from `text_at` on, and an ICV.
+    fn show_text(&mut self, text_at: usize, icv_len: usize, mode: Mode) {
+        let text = &self.pkt.packet()[text_at..self.pkt.len() - icv_len];
+        let Some((_, &[pad_len, next_header])) = text.split_last_chunk::<TRAILER_LEN>() else { return self.gather() };
+        let back = usize::from(pad_len) + TRAILER_LEN + icv_len;
+        if self.hole.end + back > self.pkt.range().end {
+            self.gather();
+        }
+        self.show_inside(text_at, next_header, mode);
+    }
+
+    /// The same of a payload at `at`.
+    fn show_inside(&mut self, at: usize, next_header: u8, mode: Mode) {
+        let headers = match (mode, Header::parse(&self.pkt.packet()[at..])) {
+            (Mode::Tunnel, Ok(header)) => Some(header.payload_at),
+            (Mode::Transport, _) if !is_extension(next_header) => Some(0),
+            _ => None,
+        };
+        if headers.is_none_or(|headers| !self.has_front(at + headers + TRANSPORT)) {
             self.gather();
         }
     }
 
-    fn shows_inside(&self, text_at: usize, icv_len: usize, mode: Mode) -> bool {
-        let text = &self.pkt.packet()[text_at..self.pkt.len() - icv_len];
-        let Some((_, &[pad_len, next_header])) = text.split_last_chunk::<TRAILER_LEN>() else { return false };
-        let headers = match (mode, Header::parse(text)) {
-            (Mode::Tunnel, Ok(header)) => header.payload_at,
-            (Mode::Transport, _) if !is_extension(next_header) => 0,
-            _ => return false,
-        };
-        let back = usize::from(pad_len) + TRAILER_LEN + icv_len;
-        self.has_front(text_at + headers + TRANSPORT) && self.hole.end + back <= self.pkt.range().end
-    }
-
     /// Writes the checksum of the datagram at `at`, which goes to the packet's end, where the packet is IPv6.
     pub(crate) fn sum_udp(&mut self, at: usize) {
-        let Some(header) = self.pkt.packet().first_chunk::<{ v6::HEADER_LEN }>().filter(|header| header[0] >> 4 == 6)
-        else {
+        if !self.is_ipv6() {
             return;
-        };
-        let addresses = checksum::sum(&header[ADDRESSES]);
+        }
+        let addresses = checksum::sum(&self.pkt.packet()[ADDRESSES]);
         let (mut sum, mut before) = (0, 0);
         for part in self.parts() {
             let outside = at.saturating_sub(before).min(part.len());
@@ -213,15 +242,57 @@ impl<'a> ChainBuf<'a> {
 
     /// The ESP packet at `at`, whose header and IV have `head_len` bytes. It goes to the packet's end.
     pub(crate) fn esp(&mut self, at: usize, head_len: usize, icv_len: usize) -> EspPieces<'_> {
+        let (front, text, icv) = self.split(at + head_len, icv_len);
+        EspPieces { head: &mut front[at..], text, icv }
+    }
+
+    /// The packet with AH at `at`.
+    pub(crate) fn ah(&mut self, at: usize, icv_len: usize) -> AhPieces<'_> {
+        let (front, rest, _) = self.split(at + FIXED_LEN + icv_len, 0);
+        let (before, header) = front.split_at_mut(at);
+        let (fixed, icv) = header.split_at_mut(FIXED_LEN);
+        AhPieces { before, fixed, icv, rest }
+    }
+
+    /// The first bytes, which stand in the buffer, the last, which do too, and what is between them.
+    fn split(&mut self, first_len: usize, last_len: usize) -> (&mut [u8], Text<'_>, &mut [u8]) {
         let Range { start, end } = self.pkt.range();
         let Range { start: from, end: to } = self.hole.clone();
         let (front, rest) = self.pkt.buffer_mut()[start..end].split_at_mut(from - start);
         let back = &mut rest[to - from..];
-        let (head, first) = front[at..].split_at_mut(head_len);
-        let (last, icv) = back.split_at_mut(back.len() - icv_len);
+        let (front, first) = front.split_at_mut(first_len);
+        let (last, end) = back.split_at_mut(back.len() - last_len);
         let place = |at| place(&*self.pieces, at);
         let (from, to) = (place(from - HEADROOM), place(to - HEADROOM));
-        EspPieces { head, text: Text { first, pieces: &mut *self.pieces, from, to, last }, icv }
+        (front, Text { first, pieces: &mut *self.pieces, from, to, last }, end)
+    }
+}
+
+impl<'a> AhPacket<'a> for ChainBuf<'a> {
+    fn buf(&mut self) -> &mut PacketBuf<'a> {
+        &mut self.pkt
+    }
+
+    fn gather(&mut self) {
+        ChainBuf::gather(self);
+    }
+
+    fn verify(&mut self, ah: &Ah, at: usize, sequence: u64) -> Result<(), DropReason> {
+        match self.is_in_pieces(at + FIXED_LEN + ah.icv_len()) {
+            true => ah.verify_pieces(&self.ah(at, ah.icv_len()), sequence),
+            false => self.pkt.verify(ah, at, sequence),
+        }
+    }
+
+    fn open(&mut self, esp: &Esp, at: usize, sequence: u64, mode: Mode) -> Result<(), Forged> {
+        match self.is_in_pieces(at + esp.head_len()) {
+            true => self.open_esp(esp, at, sequence, mode),
+            false => self.pkt.open(esp, at, sequence, mode),
+        }
+    }
+
+    fn show_payload(&mut self, at: usize, next_header: u8, mode: Mode) {
+        self.show_inside(at, next_header, mode);
     }
 }
 
@@ -248,6 +319,17 @@ pub(crate) struct EspPieces<'a> {
     pub head: &'a mut [u8],
     pub text: Text<'a>,
     pub icv: &'a mut [u8],
+}
+
+/// A packet with AH in pieces.
+pub(crate) struct AhPieces<'a> {
+    /// The headers before AH.
+    pub before: &'a mut [u8],
+    /// AH before the ICV.
+    pub fixed: &'a mut [u8],
+    pub icv: &'a mut [u8],
+    /// What is behind it.
+    pub rest: Text<'a>,
 }
 
 /// Text of which the ends stand in the buffer.
@@ -307,20 +389,20 @@ impl PiecesMut for Text<'_> {
 }
 
 /// What an ICV covers.
-pub(crate) struct Covered<'a> {
-    pub before: &'a [u8],
+pub(crate) struct Covered<'a, const BEFORE: usize> {
+    pub before: [&'a [u8]; BEFORE],
     pub text: &'a dyn Pieces,
     pub behind: &'a [u8],
 }
 
-impl Pieces for Covered<'_> {
+impl<const BEFORE: usize> Pieces for Covered<'_, BEFORE> {
     fn count(&self) -> usize {
-        self.text.count() + 2
+        BEFORE + self.text.count() + 1
     }
 
     fn piece(&self, n: usize) -> &[u8] {
-        match n.checked_sub(1) {
-            None => self.before,
+        match n.checked_sub(BEFORE) {
+            None => self.before[n],
             Some(n) if n == self.text.count() => self.behind,
             Some(n) => self.text.piece(n),
         }

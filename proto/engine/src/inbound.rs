@@ -30,7 +30,7 @@ use crate::engine::{EngineConfig, NoMatch, copied};
 use crate::events::Events;
 use crate::fragments::{Fragments, overwrites_header};
 use crate::ipcomp::Expander;
-use crate::open::{Arrived, Opened, open, open_ah};
+use crate::open::{AhPacket, Arrived, Opened, open, open_ah};
 use crate::packet::{Mark, PacketBuf};
 use crate::sad::{InboundSa, Sad, Slot, Spis, status};
 use crate::spd::{FlowCache, FlowKey, Seen, Spd};
@@ -180,8 +180,8 @@ impl Inbound {
     }
 
     #[cold]
-    fn open_ah(&mut self, pkt: &mut PacketBuf<'_>, arrived: Arrived<'_>, now: Instant) -> Verdict {
-        let Some(header) = AhHeader::parse(&pkt.packet()[arrived.at..]) else {
+    fn open_ah<'a>(&mut self, packet: &mut impl AhPacket<'a>, arrived: Arrived<'_>, now: Instant) -> Verdict {
+        let Some(header) = AhHeader::parse(&packet.buf().packet()[arrived.at..]) else {
             return Verdict::Drop(DropReason::BadAhLength);
         };
         let Some(slot) = self.spis.find(header.spi, arrived.meta) else {
@@ -191,8 +191,8 @@ impl Inbound {
         if sa.usage.is_dead() {
             return self.sa_drops(slot, DropReason::Expired);
         }
-        match open_ah(sa, &mut self.expander, pkt, header, arrived) {
-            Ok(opened) => self.admit(slot, pkt, arrived.meta, opened, now),
+        match open_ah(sa, &mut self.expander, packet, header, arrived) {
+            Ok(opened) => self.admit(slot, packet.buf(), arrived.meta, opened, now),
             Err(reason) => self.sa_drops(slot, reason),
         }
     }

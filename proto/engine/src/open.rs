@@ -9,6 +9,7 @@
 use alloc::boxed::Box;
 use core::net::IpAddr;
 
+use ravelin_crypto::Forged;
 use ravelin_types::policy::Mode;
 use ravelin_types::sa::OriginalAddresses;
 use ravelin_wire::ah::AhHeader;
@@ -16,6 +17,7 @@ use ravelin_wire::esp::{EspHeader, Trailer, parse_trailer};
 use ravelin_wire::ip::{Fragment, Header, checksum, protocol, transport, v4, v6};
 
 use crate::aggfrag::Taken;
+use crate::ah::Ah;
 use crate::ecn;
 use crate::esp::Esp;
 use crate::extras::clamp_arrived;
@@ -75,7 +77,8 @@ pub(crate) fn open(
     arrived: Arrived<'_>,
 ) -> Result<Opened, DropReason> {
     let KeyedSuite::Esp(esp) = &sa.suite else { return Err(DropReason::ExpectedAh) };
-    let newest = open_esp(esp, &mut sa.window, &mut pkt.packet_mut()[arrived.at..], header)?;
+    let packet = &mut pkt.packet_mut()[arrived.at..];
+    let newest = open_esp(esp, &mut sa.window, packet.len(), header, |sequence| esp.open(packet, sequence))?;
     Ok(opened(sa, expander, pkt, newest, arrived))
 }
 
@@ -146,12 +149,44 @@ fn absorb(sa: &mut InboundSa, pkt: &PacketBuf<'_>, inside: Payload, newest: bool
     Opened { payload: trailer.payload_len, newest, refused }
 }
 
+/// A packet with AH, in one piece or many ([`ChainBuf`](crate::chain::ChainBuf)).
+pub(crate) trait AhPacket<'a> {
+    /// The packet as it is seen.
+    fn buf(&mut self) -> &mut PacketBuf<'a>;
+    /// All of it is there from now on.
+    fn gather(&mut self);
+    /// [`Ah::verify`].
+    fn verify(&mut self, ah: &Ah, at: usize, sequence: u64) -> Result<(), DropReason>;
+    /// [`Esp::open`], of what is at `at`; what is then to be seen of it is.
+    fn open(&mut self, esp: &Esp, at: usize, sequence: u64, mode: Mode) -> Result<(), Forged>;
+    /// What is to be seen of a payload at `at` is there.
+    fn show_payload(&mut self, at: usize, next_header: u8, mode: Mode);
+}
+
+impl<'a> AhPacket<'a> for PacketBuf<'a> {
+    fn buf(&mut self) -> &mut PacketBuf<'a> {
+        self
+    }
+
+    fn gather(&mut self) {}
+
+    fn verify(&mut self, ah: &Ah, at: usize, sequence: u64) -> Result<(), DropReason> {
+        ah.verify(self.packet(), at, sequence)
+    }
+
+    fn open(&mut self, esp: &Esp, at: usize, sequence: u64, _: Mode) -> Result<(), Forged> {
+        esp.open(&mut self.packet_mut()[at..], sequence)
+    }
+
+    fn show_payload(&mut self, _: usize, _: u8, _: Mode) {}
+}
+
 /// [`open`] for AH.
 #[cold]
-pub(crate) fn open_ah(
+pub(crate) fn open_ah<'a>(
     sa: &mut InboundSa,
     expander: &mut Option<Box<Expander>>,
-    pkt: &mut PacketBuf<'_>,
+    packet: &mut impl AhPacket<'a>,
     header: AhHeader,
     arrived: Arrived<'_>,
 ) -> Result<Opened, DropReason> {
@@ -160,17 +195,21 @@ pub(crate) fn open_ah(
         return Err(DropReason::BadAhLength);
     }
     let sequence = fresh(&sa.window, header.sequence, ah.extended).map_err(replayed)?;
-    ah.verify(pkt.packet(), arrived.at, sequence)?;
+    if !sa.suite.takes_pieces() || sa.cold.params.options.ipcomp.cpi().is_some() {
+        packet.gather();
+    }
+    packet.verify(ah, arrived.at, sequence)?;
     let newest = sa.window.accept(sequence);
     let at = arrived.at + header.len;
     let payload = match &mut sa.suite {
         KeyedSuite::AhEsp(both) if header.next_header == protocol::ESP => {
-            let esp_header = EspHeader::parse(&pkt.packet()[at..]);
+            let esp_packet = &packet.buf().packet()[at..];
+            let (esp_header, len) = (EspHeader::parse(esp_packet), esp_packet.len());
             match esp_header {
                 Some(esp_header) if esp_header.spi == sa.cold.params.spi => {
-                    let esp_packet = &mut pkt.packet_mut()[at..];
-                    open_esp(&both.esp, &mut both.esp_window, esp_packet, esp_header)
-                        .and_then(|_| inside_esp(&both.esp, pkt, at, sa.mode, sa.pad_check))
+                    let open = |sequence| packet.open(&both.esp, at, sequence, sa.mode);
+                    open_esp(&both.esp, &mut both.esp_window, len, esp_header, open)
+                        .and_then(|_| inside_esp(&both.esp, packet.buf(), at, sa.mode, sa.pad_check))
                 }
                 Some(_) => Err(DropReason::UnknownSpi),
                 None => Err(DropReason::BadEspLength),
@@ -178,23 +217,32 @@ pub(crate) fn open_ah(
         }
         KeyedSuite::AhEsp(_) => Err(DropReason::ExpectedEsp),
         _ => {
-            let trailer = Trailer { payload_len: pkt.len() - at, next_header: header.next_header };
+            packet.show_payload(at, header.next_header, sa.mode);
+            let trailer = Trailer { payload_len: packet.buf().len() - at, next_header: header.next_header };
             Ok(Payload { at, trailer })
         }
     };
-    let uncovered =
-        payload.and_then(|payload| uncover(sa, expander, pkt, payload, arrived).map(|()| payload.trailer.payload_len));
+    let uncovered = payload.and_then(|payload| {
+        uncover(sa, expander, packet.buf(), payload, arrived).map(|()| payload.trailer.payload_len)
+    });
     Ok(Opened::new(newest, uncovered))
 }
 
-/// Verifies and decrypts `packet` in place, and records its number. True when that is the highest so far.
+/// Has `open` verify and decrypt an ESP packet of `len` bytes in place, and records its number. True when that is the
+/// highest so far.
 #[inline]
-fn open_esp(esp: &Esp, window: &mut ReplayWindow, packet: &mut [u8], header: EspHeader) -> Result<bool, DropReason> {
-    if !esp.fits(packet.len()) {
+fn open_esp(
+    esp: &Esp,
+    window: &mut ReplayWindow,
+    len: usize,
+    header: EspHeader,
+    open: impl FnOnce(u64) -> Result<(), Forged>,
+) -> Result<bool, DropReason> {
+    if !esp.fits(len) {
         return Err(DropReason::BadEspLength);
     }
     let sequence = fresh(window, header.sequence, esp.extended).map_err(replayed)?;
-    esp.open(packet, sequence).map_err(|_| DropReason::Forged)?;
+    open(sequence).map_err(|_| DropReason::Forged)?;
     Ok(window.accept(sequence))
 }
 

@@ -28,7 +28,7 @@ pub(crate) struct Sealed {
     pub payload: usize,
     pub esp_at: usize,
     pub sequence: u64,
-    /// All is done but [`Esp::encrypt`](crate::esp::Esp::encrypt).
+    /// All is done but what was to be left.
     pub set_aside: bool,
     protocol: u8,
     tos: u8,
@@ -59,14 +59,14 @@ impl Sealed {
     }
 }
 
-/// What is left for later, with SAs of ESP alone.
+/// What is left for later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Leave {
     Nothing,
-    /// The cipher, where nothing is computed over the ciphertext.
+    /// The cipher, where nothing is computed over the ciphertext. For SAs with ESP alone.
     Cipher,
-    /// The cipher, and the UDP checksum of IPv6 over what it makes.
-    CipherAndChecksum,
+    /// All that goes over the payload: the cipher, and the UDP checksum of IPv6 and the ICV of AH over what it makes.
+    Payload,
 }
 
 /// What an SA does with a packet, of which some is asked again and again on the way.
@@ -158,7 +158,7 @@ impl Work<'_> {
         let set_aside = match leave {
             Leave::Nothing => false,
             Leave::Cipher => !has_checksum,
-            Leave::CipherAndChecksum => true,
+            Leave::Payload => true,
         };
 
         let packet = pkt.packet_mut();
@@ -220,7 +220,10 @@ impl Work<'_> {
         }
         if let Some(ah) = ah {
             let next_header = if esp.is_some() { protocol::ESP } else { next_header };
-            ah.seal(packet, esp_at, next_header, sequence);
+            match set_aside {
+                true => ah.write_header(packet, esp_at, next_header, sequence),
+                false => ah.seal(packet, esp_at, next_header, sequence),
+            }
         }
         Ok(Sealed { payload, esp_at, sequence, set_aside, protocol, tos, dont_fragment })
     }

@@ -145,12 +145,9 @@ impl KeyedSuite {
         }
     }
 
-    /// ESP, where it is alone and its ciphers take text in pieces.
-    pub fn in_pieces(&self) -> Option<&Esp> {
-        match self {
-            KeyedSuite::Esp(esp) => Some(esp).filter(|esp| esp.takes_pieces()),
-            KeyedSuite::Ah(_) | KeyedSuite::AhEsp(_) => None,
-        }
+    /// Whether the ciphers take text in pieces. What only authenticates does.
+    pub fn takes_pieces(&self) -> bool {
+        self.esp().is_none_or(Esp::takes_pieces)
     }
 
     /// Whether packets can be given to the provider together: ESP alone, with a cipher that gains by it.

@@ -278,7 +278,7 @@ impl Esp {
             None => encr.seal(iv, self.additional(header, sequence, &mut [0; 12]), &mut text, icv),
             Some(integ) => {
                 encr.seal(iv, &[], &mut text, &mut []);
-                integ.sign_pieces(&Covered { before: head, text: &text, behind: self.high(&number) }, icv);
+                integ.sign_pieces(&Covered { before: [head], text: &text, behind: self.high(&number) }, icv);
             }
         }
     }
@@ -294,7 +294,7 @@ impl Esp {
         match integ {
             None => encr.open(iv, self.additional(header, sequence, &mut [0; 12]), &mut text, icv),
             Some(integ) => {
-                integ.verify_pieces(&Covered { before: head, text: &text, behind: self.high(&number) }, icv)?;
+                integ.verify_pieces(&Covered { before: [head], text: &text, behind: self.high(&number) }, icv)?;
                 encr.open(iv, &[], &mut text, &[])
             }
         }

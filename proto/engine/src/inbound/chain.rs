@@ -3,9 +3,10 @@
 use ravelin_types::Instant;
 use ravelin_wire::ip::Header;
 
-use super::{Content, Inbound, content};
+use super::{Content, Inbound, OuterMeta, content};
 use crate::accelerator::Share;
 use crate::chain::ChainBuf;
+use crate::open::Arrived;
 use crate::verdict::{DropReason, Verdict};
 
 impl Inbound {
@@ -20,7 +21,15 @@ impl Inbound {
                     Some(verdict) => return verdict,
                     None => chain.gather(),
                 },
-                Content::Ah => chain.gather(),
+                Content::Ah => {
+                    chain.truncate(header.total_len);
+                    chain.fill_back();
+                    let meta = OuterMeta::of(&header, None);
+                    let arrived = Arrived { at: header.payload_at, meta: &meta, header: Some(&header) };
+                    let verdict = self.open_ah(chain, arrived, now);
+                    self.counters.count(&verdict);
+                    return verdict;
+                }
                 Content::Clear | Content::Refused(_) => {}
             }
         }
@@ -36,15 +45,10 @@ impl Inbound {
         }
         let begun = self.begin(&mut chain.pkt, |_, sa| {
             let whole = sa.aggfrag || sa.cold.params.options.ipcomp.cpi().is_some();
-            if whole || sa.suite.in_pieces().is_none() { Share::Nothing } else { Share::Cipher }
+            if whole || !sa.suite.takes_pieces() { Share::Nothing } else { Share::Cipher }
         })?;
         let sa = self.sad.get(begun.slot)?;
-        let esp = sa.suite.in_pieces()?;
-        let (head_len, icv_len) = (esp.head_len(), esp.icv_len());
-        let opened = esp.open_pieces(chain.esp(begun.esp_at, head_len, icv_len), begun.sequence);
-        if opened.is_ok() {
-            chain.show_inside(begun.esp_at + head_len, icv_len, sa.mode);
-        }
+        let opened = chain.open_esp(sa.suite.esp()?, begun.esp_at, begun.sequence, sa.mode);
         Some(self.finish(begun, &mut chain.pkt, opened.map_err(|_| DropReason::Forged), now))
     }
 }

@@ -38,17 +38,25 @@ impl Outbound {
     /// `None`: nothing of the SA has changed, and the packet has to stand in one piece.
     fn seal_chain(&mut self, slot: Slot, header: &Header, chain: &mut ChainBuf<'_>) -> Option<Verdict> {
         let sa = self.sad.get(slot)?;
-        sa.suite.in_pieces().filter(|_| sa.cold.params.options.ipcomp.cpi().is_none())?;
+        if !sa.suite.takes_pieces() || sa.cold.params.options.ipcomp.cpi().is_some() {
+            return None;
+        }
         chain.truncate(header.total_len);
         if chain.is_gathered() {
             return None;
         }
-        let begun = self.begin_cipher(slot, header, &mut chain.pkt, Leave::CipherAndChecksum)?;
+        let begun = self.begin_cipher(slot, header, &mut chain.pkt, Leave::Payload)?;
         let sa = self.sad.get(slot)?;
-        let esp = sa.suite.in_pieces()?;
-        esp.encrypt_pieces(chain.esp(begun.esp_at, esp.head_len(), esp.icv_len()), begun.sequence);
+        let (at, ah) = (begun.esp_at, sa.suite.ah());
+        if let Some(esp) = sa.suite.esp() {
+            let at = at + ah.map_or(0, |ah| ah.header_len(chain.is_ipv6()));
+            esp.encrypt_pieces(chain.esp(at, esp.head_len(), esp.icv_len()), begun.sequence);
+        }
+        if let Some(ah) = ah {
+            ah.sign_pieces(&mut chain.ah(at, ah.icv_len()), begun.sequence);
+        }
         if sa.template.udp_len() > 0 && sa.template.has_udp_checksum() {
-            chain.sum_udp(begun.esp_at - UDP_HEADER_LEN);
+            chain.sum_udp(at - UDP_HEADER_LEN);
         }
         Some(self.finish(begun, &mut chain.pkt, Ok(())))
     }
