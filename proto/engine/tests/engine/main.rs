@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
 mod aggfrag;
+mod aggfrag_captured;
 mod ah;
 mod algorithms;
 mod allocations;
