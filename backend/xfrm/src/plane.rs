@@ -328,8 +328,7 @@ impl XfrmDataPlane {
         if options.aggfrag.is_some() && !self.capabilities.iptfs {
             tracing::warn!(
                 "policy {policy}: packets do not share AGGFRAG payloads (RFC 9347), for this kernel has no IP-TFS: Linux 6.14 \
-                 with CONFIG_XFRM_IPTFS has; it refuses `ip xfrm state add ... proto esp ... mode iptfs`. The data plane `tun` has \
-                 them with any kernel"
+                 has, with the module `xfrm_iptfs` (CONFIG_XFRM_IPTFS). The data plane `tun` has them with any kernel"
             );
         }
     }

@@ -183,15 +183,19 @@ impl Trial {
         if let Some(own) = self.any_cipher(&found) {
             let with = |more: Vec<Attribute>| own.iter().cloned().chain(more).collect::<Vec<_>>();
             found.esn = self.takes(ESP, flag::ESN, with(vec![Attribute::ReplayEsn(ReplayEsn::new(64))]));
-            found.direction =
-                self.keeps(with(vec![Attribute::Direction(SA_IN)]), |a| matches!(a, Attribute::Direction(_)));
+            found.direction = self
+                .keeps(mode::TUNNEL, with(vec![Attribute::Direction(SA_IN)]), |a| matches!(a, Attribute::Direction(_)));
             // Only with a direction.
             let own_processor = with(vec![Attribute::Direction(SA_OUT), Attribute::Processor(0)]);
-            if self.keeps(own_processor, |a| matches!(a, Attribute::Processor(_))) {
+            if self.keeps(mode::TUNNEL, own_processor, |a| matches!(a, Attribute::Processor(_))) {
                 found.processors = sys::processors();
             }
             let (four, six) = (Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into());
-            found.iptfs = self.state(ESP, mode::IPTFS, 0, with(Vec::new())).is_ok();
+            // Only with a direction. A kernel that knows the mode but has no module for it takes the SA all the same, and forgets
+            // what belongs to the mode.
+            found.iptfs = self.keeps(mode::IPTFS, with(vec![Attribute::Direction(SA_OUT)]), |a| {
+                matches!(a, Attribute::IptfsMaxQueue(_))
+            });
             found.udp_encap = (self.encap(&own, four), self.encap(&own, six));
             let mut compresses = |end| self.between(end, COMP, mode::TUNNEL, 0, vec![algorithms::deflate()]).is_ok();
             // Where there is no IPv6, there is none to be compressed.
@@ -214,8 +218,8 @@ impl Trial {
     }
 
     /// Whether the kernel tells an attribute again: one that it does not know, it does not refuse but forget.
-    fn keeps(&mut self, attributes: Vec<Attribute>, is_it: fn(&Attribute) -> bool) -> bool {
-        let Ok(spi) = self.state(ESP, mode::TUNNEL, 0, attributes) else { return false };
+    fn keeps(&mut self, mode: u8, attributes: Vec<Attribute>, is_it: fn(&Attribute) -> bool) -> bool {
+        let Ok(spi) = self.state(ESP, mode, 0, attributes) else { return false };
         let mut kept = false;
         let listed = self.netlink.dump(&Message::new(kind::GET_SA, Body::Empty), &mut |message| {
             let Body::State(state) = &message.body else { return };
