@@ -2,7 +2,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `topology` | lines `peer userspace|kernel|strongswan6|libreswan|libreswan5|openiked|vpnc`, `nat none|ravelin|swan`, `host daemon|smoltcp|kernel`, `certificates KIND`, `attributes GROUP`, `token`, `radius METHOD [NAME=VALUE...]`, `swan-radius METHOD` (the server of the peer; with `sim`, `aka` and `aka-prime` hostapd) and `kernel VERSION`, the least of the guest's that will do; a first comment says what the case shows |
+//! | `topology` | lines `peer userspace|kernel|strongswan6|libreswan|libreswan5|openiked|vpnc`, `nat none|ravelin|swan`, `host daemon|smoltcp|kernel`, `certificates KIND`, `attributes GROUP`, `token`, `radius METHOD [NAME=VALUE...]`, `swan-radius METHOD` (the server of the peer; with `sim`, `aka` and `aka-prime` hostapd) and `kernel VERSION|iptfs|no-iptfs`, what the guest's has to be; a first comment says what the case shows |
 //! | `ravelin.rc` | the lines given to `ravelin daemon --rc`, with names of the [`Plan`] in braces |
 //! | `ravelin.conf` | in its place, what is given to `ravelin daemon --swanctl` |
 //! | `swanctl.conf` | in its place, what a step `swanctl --load-all` loads |
@@ -55,8 +55,8 @@ pub struct Case {
     pub token: bool,
     /// A RADIUS server is beside Ravelin.
     pub radius: Option<Radius>,
-    /// The oldest Linux of the guest that has what it is about.
-    pub kernel: Option<Version>,
+    /// What the guest's kernel has to be for it.
+    pub kernel: Option<Need>,
     /// Template of Ravelin's configuration.
     pub ravelin: Configuration,
     /// Template of the peer's configuration.
@@ -74,6 +74,25 @@ pub type Version = (u32, u32);
 pub fn version(text: &str) -> Option<Version> {
     let mut numbers = text.split(['.', '-', '+']).map_while(|word| word.parse().ok());
     numbers.next().zip(numbers.next())
+}
+
+/// What a case needs of the guest's kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// This Linux or a later one.
+    Linux(Version),
+    /// Whether it has AGGFRAG payloads (RFC 9347): Linux 6.14 with `CONFIG_XFRM_IPTFS`.
+    Iptfs(bool),
+}
+
+impl std::fmt::Display for Need {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Need::Linux((major, minor)) => write!(f, "Linux {major}.{minor}"),
+            Need::Iptfs(true) => f.write_str("a kernel with CONFIG_XFRM_IPTFS"),
+            Need::Iptfs(false) => f.write_str("a kernel without CONFIG_XFRM_IPTFS"),
+        }
+    }
 }
 
 /// How Ravelin is configured, each as a template.
@@ -186,7 +205,7 @@ struct Topology {
     attributes: Option<String>,
     token: bool,
     radius: Option<Radius>,
-    kernel: Option<Version>,
+    kernel: Option<Need>,
 }
 
 fn parse_topology(text: &str) -> Result<Topology> {
@@ -218,11 +237,13 @@ fn parse_topology(text: &str) -> Result<Topology> {
             ["swan-radius", method] => {
                 radius = Some(Radius { method: method.to_owned(), reply: Vec::new(), of_peer: true });
             }
-            ["kernel", text] if let Some(least) = version(text) => kernel = Some(least),
+            ["kernel", "iptfs"] => kernel = Some(Need::Iptfs(true)),
+            ["kernel", "no-iptfs"] => kernel = Some(Need::Iptfs(false)),
+            ["kernel", text] if let Some(least) = version(text) => kernel = Some(Need::Linux(least)),
             ["certificates", word] if let Some(keys) = papers::keys(word) => papers = Some(keys),
             _ => bail!(
                 "topology: `{line}`: expected `peer userspace|kernel|strongswan6|libreswan|libreswan5|openiked|vpnc`, `nat none|ravelin|swan`, `host daemon|smoltcp|kernel`, \
-                 `attributes GROUP`, `token`, `radius METHOD [NAME=VALUE...]`, `swan-radius METHOD`, `kernel VERSION` or `certificates KIND` with rsa, p256, p384, \
+                 `attributes GROUP`, `token`, `radius METHOD [NAME=VALUE...]`, `swan-radius METHOD`, `kernel VERSION|iptfs|no-iptfs` or `certificates KIND` with rsa, p256, p384, \
                  p521, ed25519, ed448, brainpool256, brainpool384 or brainpool512"
             ),
         }

@@ -13,9 +13,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::case::{Need, version};
 use crate::lab::{GUEST_ADDRESS, GUEST_RAVELIN, GUEST_STEER, GUEST_WIRE};
-use crate::process::{Daemon, run, wait_for};
+use crate::process::{Daemon, run_for, wait_for};
 
+/// Seconds that making its kernel ready may take.
+const BUILD: u64 = 600;
 /// How long an emulated boot may take on a slow machine.
 const BOOT_EMULATED: u64 = 180;
 /// How long a boot with KVM may take before it counts as not working here.
@@ -41,8 +44,9 @@ pub struct Recipe {
 impl Recipe {
     /// Fetches and unpacks the kernel if it is not there; needs the machine's own network.
     pub fn build(&self) -> Result<()> {
-        let built = run(Command::new(self.scripts.join("build")).arg(&self.cache).args(&self.kernel))?;
-        ensure!(built.ok, "{}", built.text.trim().replace('\n', "; "));
+        let mut build = Command::new(self.scripts.join("build"));
+        let built = run_for(BUILD, build.arg(&self.cache).args(&self.kernel))?;
+        ensure!(built.ok, "guest/build failed: {}", built.text.trim().replace('\n', "; "));
         Ok(())
     }
 }
@@ -90,6 +94,21 @@ impl Guest {
             helper.display()
         ))?;
         Ok(())
+    }
+
+    /// Whether its kernel is one that a case can do with.
+    pub fn meets(&self, need: Need) -> Result<bool> {
+        match need {
+            Need::Linux(least) => {
+                let release = self.sh("uname -r")?;
+                Ok(version(&release).with_context(|| format!("what is Linux {release}?"))? >= least)
+            }
+            // The agent has loaded it where there is one.
+            Need::Iptfs(wanted) => {
+                let found = self.sh("[ ! -e /sys/module/xfrm_iptfs ] || echo found")?;
+                Ok((found.trim() == "found") == wanted)
+            }
+        }
     }
 
     /// How the guest is run.

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use crate::case::{Case, Own};
+use crate::case::{Case, Need, Own};
 use crate::peers::Peer;
 
 const HEAD: &str = "# Interoperability
 
 Made by `cargo xtask interop --page` from the folders of `tests/interop/cases`; a test holds it to them. What is listed runs in CI, which
-fails when a case fails or its peer is missing; what says `--kernel` runs in the nightly one. `tests/interop/README.md` says what a case
-asserts: the peer's own listing and packets that crossed.
+fails when a case fails or its peer is missing; what says `--kernel` runs in the nightly one, with a newer kernel in the guest.
+`tests/interop/README.md` says what a case asserts: the peer's own listing and packets that crossed.
 
 **I**: Ravelin begins the exchange and must succeed, or be refused where the case is about a refusal. **R**: the peer does.
 ";
@@ -32,8 +32,8 @@ pub fn markdown(cases: &[Case]) -> String {
             let (initiator, responder) = roles(case);
             let mark = |role: bool| if role { "x" } else { "" };
             let about = match case.kernel {
-                Some((major, minor)) => format!("{} Linux {major}.{minor}, with `--kernel`.", case.about),
-                None => case.about.clone(),
+                Some(Need::Iptfs(false)) | None => case.about.clone(),
+                Some(need) => format!("{} Needs {need}: `--kernel`.", case.about),
             };
             let _ = writeln!(page, "| {} | {} | {} | {about} |", case.name, mark(initiator), mark(responder));
         }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// How long a short program may take before it is stopped.
-const LIMIT: &str = "90";
+const LIMIT: u64 = 90;
 /// How long a daemon may take to end after it was asked to.
 const GRACE: Duration = Duration::from_secs(10);
 /// Pause between two looks at a condition.
@@ -67,8 +67,13 @@ pub fn sh(line: &str) -> Result<String> {
 
 /// Runs a program to its end, at most [`LIMIT`] seconds.
 pub fn run(command: &mut Command) -> Result<Answer> {
+    run_for(LIMIT, command)
+}
+
+/// Runs a program to its end, at most so many seconds.
+pub fn run_for(seconds: u64, command: &mut Command) -> Result<Answer> {
     let mut limited = Command::new("timeout");
-    limited.args(["-k", "2", LIMIT]).arg(command.get_program()).args(command.get_args());
+    limited.args(["-k", "2", &seconds.to_string()]).arg(command.get_program()).args(command.get_args());
     for (name, value) in command.get_envs() {
         match value {
             Some(value) => limited.env(name, value),

@@ -1,5 +1,6 @@
 //! The words in which `expect` is written: each is one row of [`WORDS`] and one function below it.
 
+mod aggfrag;
 mod crowd;
 mod kernel;
 mod listing;
@@ -110,6 +111,17 @@ const WORDS: &[Word] = &[
         "shrinks BETWEEN: pings with the same octet all along are answered, and the peer's kernel counts few octets of ESP each way",
         1..=1,
         kernel::shrinks,
+    ),
+    word(
+        "shares BETWEEN: small packets share protected ones and long ones take several both ways, by the count of the peer's kernel, \
+         which counts no error",
+        1..=1,
+        aggfrag::shares,
+    ),
+    word(
+        "rough BETWEEN: TCP crosses both ways while the wire loses packets and has those of the peer out of order",
+        1..=1,
+        aggfrag::rough,
     ),
     word("sound [NAME...]: Ravelin's kernel counted no error but these", 0..=9, kernel::sound),
     word("traffic BETWEEN [tcp]: payload crosses both ways", 1..=2, payload::traffic),

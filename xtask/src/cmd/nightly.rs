@@ -49,7 +49,7 @@ pub fn steps(workspace: &Workspace, report: &mut Report, args: &Args) {
     let newest = interop::Args {
         kernel: Some(ci::NEWEST_KERNEL.to_owned()),
         retry: true,
-        filter: vec!["xfrm-per-cpu".to_owned()],
+        filter: ["xfrm-per-cpu", "iptfs"].map(str::to_owned).to_vec(),
         ..interop::Args::default()
     };
     interop::cases(workspace, report, &newest);
