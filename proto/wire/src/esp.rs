@@ -11,8 +11,6 @@ use ravelin_types::Spi;
 pub const HEADER_LEN: usize = 8;
 /// Pad length and next header.
 pub const TRAILER_LEN: usize = 2;
-/// Offset of the sequence number.
-pub const SEQUENCE_AT: usize = 4;
 /// Ciphertext ends on a multiple of this, whatever the cipher (RFC 4303 §2.4).
 pub const ALIGNMENT: usize = 4;
 

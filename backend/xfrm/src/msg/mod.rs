@@ -16,7 +16,7 @@ use std::fmt;
 use attribute::Attribute;
 use bytes::{Field, Reader};
 use info::{SadInfo, SpdInfo};
-use policy::{Acquire, Defaults, Migrate, PolicyExpire, PolicyId, PolicyInfo};
+use policy::{Acquire, Defaults, PolicyExpire, PolicyId, PolicyInfo};
 use state::{EventId, Expire, Mapping, Report, SpiRange, StateId, StateInfo};
 
 /// Numbers of the messages.
@@ -222,15 +222,6 @@ impl Message {
     /// The first attribute that `pick` wants.
     pub fn find<'a, T>(&'a self, pick: impl FnMut(&'a Attribute) -> Option<T>) -> Option<T> {
         self.attributes.iter().find_map(pick)
-    }
-
-    /// The pairs of addresses of a migration.
-    pub fn migrations(&self) -> &[Migrate] {
-        let found = self.find(|attribute| match attribute {
-            Attribute::Migrate(pairs) => Some(pairs.as_slice()),
-            _ => None,
-        });
-        found.unwrap_or_default()
     }
 }
 

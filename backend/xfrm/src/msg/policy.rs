@@ -20,8 +20,6 @@ pub mod action {
 
 /// Bits of [`PolicyInfo::flags`].
 pub mod flag {
-    /// A socket may have it otherwise.
-    pub const LOCAL_OK: u8 = 1;
     /// ICMP errors that belong to selected packets, too.
     pub const ICMP: u8 = 2;
     /// A processor without a state of its own asks for one, and uses meanwhile the one for all (Linux 6.13).

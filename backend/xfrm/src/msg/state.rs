@@ -18,8 +18,6 @@ pub mod mode {
 pub mod flag {
     /// The outer header says that the packet's transport knows no congestion marks.
     pub const NO_ECN: u8 = 1;
-    /// DSCP is copied to the inner header.
-    pub const DECAP_DSCP: u8 = 2;
     /// The outer IPv4 header may be fragmented.
     pub const NO_PMTU_DISC: u8 = 4;
     /// The selector of a tunnel may be of any family.
@@ -34,8 +32,6 @@ pub mod flag {
 pub mod extra {
     /// The outer header has DSCP 0.
     pub const DONT_ENCAP_DSCP: u32 = 1;
-    /// Sequence numbers may wrap around.
-    pub const OSEQ_MAY_WRAP: u32 = 2;
 }
 
 structure! {
