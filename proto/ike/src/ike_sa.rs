@@ -109,10 +109,10 @@ impl Ends {
     /// [`Error::Misuse`]: where the peer is is not known, or there is no room.
     pub(crate) fn begin(remote: &Remote, source: Option<IpAddr>, core: &mut Core) -> Result<Self, Error> {
         if remote.remote.is_unspecified() {
-            return Err(Error::Misuse("the remote has no address to which to send"));
+            return Err(Error::Misuse("the remote has no address to which to send: name one, or let the peer begin"));
         }
         if core.table.len() >= limits::IKE_SAS {
-            return Err(Error::Misuse("the limit on IKE SAs is reached"));
+            return Err(Error::Misuse("the limit on IKE SAs is reached: delete some, or give peers another gateway"));
         }
         let unspecified = match remote.remote {
             IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
