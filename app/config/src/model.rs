@@ -36,6 +36,7 @@ use ravelin_types::{HostName, Identity, Secret};
 pub use self::commands::Commands;
 pub use self::error::ModelError;
 use self::keyed::Keyed;
+pub use self::loaded::Misfit;
 use self::remote::Auth;
 pub use self::remote::RemoteEntry;
 use crate::papers::{Database, PaperError};
@@ -249,6 +250,7 @@ impl Model {
             (None, Some(file)) => Auth::Psk(secret::read(&directory.join(file)).map_err(ModelError::Secret)?),
             (None, None) => Auth::Psk(Secret::default()),
         };
+        self.check_radius(&spec)?;
         let ppk = ppk::read(&spec.extensions, directory)?;
         let rounds = self.round_keys(&spec.rounds, directory)?;
         let xauth = xauth::read(&spec, directory)?;

@@ -130,6 +130,10 @@ impl Relay {
         if self.heard > limits::TURNS {
             return Relayed::Step(self.failed("the conversation has no end"));
         }
+        // It may have been unloaded; by an empty one anybody's answer would be taken for the server's.
+        if self.aaa.secret.is_empty() {
+            return Relayed::Step(self.failed("no secret is loaded for the RADIUS servers"));
+        }
         let Some(heard) = heard else {
             if self.ask_identity {
                 self.phase = Phase::Identity;

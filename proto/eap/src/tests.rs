@@ -232,3 +232,14 @@ fn a_server_elsewhere_knows_the_session_before_it_begins() {
     let sent = Packet::parse(&request.seal(1, &[7; 16], &secret).unwrap()).unwrap();
     assert_eq!(sent.first(Attribute::ACCT_SESSION_ID), Some(&b"0000000000000abc"[..]));
 }
+
+#[test]
+fn no_server_is_asked_with_an_empty_secret() {
+    let none = Secret::default();
+    let aaa = relay::Aaa { servers: vec![], secret: none, accounting: vec![], authorizers: vec![] };
+    let server = Server { relay: Some(alloc::sync::Arc::new(aaa)), ask_identity: true, ..Server::default() };
+    let carol = Identity::Fqdn("carol".into());
+    let mut conversation = Conversation::with(&server, &carol, 1);
+    let Step::Done { outcome: Err(why), .. } = conversation.turn(None, tools()) else { panic!("it goes on") };
+    assert_eq!(why, "no secret is loaded for the RADIUS servers");
+}

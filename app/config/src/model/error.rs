@@ -1,6 +1,7 @@
 //! Why a change of the model is refused.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use ravelin_types::Identity;
 use ravelin_types::policy::PolicyId;
@@ -56,6 +57,8 @@ pub enum ModelError {
     NotLoaded(String),
     /// The pre-shared key cannot be had.
     Secret(SecretError),
+    /// No secret was loaded for the RADIUS servers of a remote.
+    NoRadiusSecret(IpAddr),
     /// The passwords of users cannot be had.
     Accounts(FileError),
     /// A certificate or its key cannot be had.
@@ -122,6 +125,11 @@ impl fmt::Display for ModelError {
                 write!(f, "{name} was configured with ike remote; delete it there first: ike remote -x {name}")
             }
             ModelError::Secret(error) => error.fmt(f),
+            ModelError::NoRadiusSecret(server) => write!(
+                f,
+                "there is no secret for the RADIUS server {server}, the first of its list: load it before, as secrets {{ \
+                 ike-radius {{ id = {server}  secret = ... }} }}"
+            ),
             ModelError::Accounts(error) => error.fmt(f),
             ModelError::Paper(error) => error.fmt(f),
             ModelError::Key(error) => error.fmt(f),

@@ -1,6 +1,7 @@
 //! What was loaded from `swanctl.conf` or over VICI: connections and secrets. Nothing that is the same is touched.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use ravelin_ike::config::OwnedKey;
@@ -10,14 +11,42 @@ use super::reload::same;
 use super::{Model, ModelError};
 use crate::eap;
 use crate::papers::Loaded;
-use crate::spec::{RemoteSpec, SecretKind, SharedSecret, Which};
+use crate::spec::{PeerBy, RemoteSpec, SecretKind, SharedSecret, Which};
 use crate::swanctl::Contents;
 use crate::swanctl::connection::Connection;
+
+/// What of a file cannot be.
+#[derive(Debug)]
+pub struct Misfit {
+    /// The section that it stands in: `connections` or `pools`.
+    pub section: &'static str,
+    /// Its name there.
+    pub name: String,
+    /// Why not.
+    pub error: ModelError,
+}
 
 impl Model {
     /// The loaded key of one owner.
     pub(super) fn key_of(&self, owner: &Identity) -> Option<Secret> {
         self.keyring.iter().rev().find(|key| key.owners.contains(owner)).map(|key| key.secret.clone())
+    }
+
+    /// Nothing is proven by an empty secret: neither the answer of a RADIUS server, nor who may end sessions.
+    pub(super) fn check_radius(&self, spec: &RemoteSpec) -> Result<(), ModelError> {
+        let rounds = spec.rounds.peer.iter().filter_map(|round| match &round.by {
+            PeerBy::Eap(eap, file) => Some((eap, file)),
+            _ => None,
+        });
+        let all = spec.eap.iter().map(|eap| (eap, &spec.secret_file)).chain(rounds);
+        for (eap, _) in all.filter(|(_, file)| file.is_none()) {
+            if let Some(first) = eap.radius.servers.first().map(SocketAddr::ip)
+                && self.key_of(&first.into()).is_none()
+            {
+                return Err(ModelError::NoRadiusSecret(first));
+            }
+        }
+        Ok(())
     }
 
     /// The names of the connections that were loaded.
@@ -84,25 +113,29 @@ impl Model {
     ///
     /// # Errors
     /// The connection or pool that cannot be, and why.
-    pub fn replace_loaded(&mut self, contents: Contents) -> Result<(), (String, ModelError)> {
+    pub fn replace_loaded(&mut self, contents: Contents) -> Result<(), Box<Misfit>> {
+        let misfit = |section, name: &str| {
+            let name = name.to_owned();
+            move |error| Box::new(Misfit { section, name, error })
+        };
+        self.database.change_loaded(|loaded| *loaded = contents.papers);
+        self.secrets = contents.secrets.into_iter().map(|secret| (secret.name.clone(), secret)).collect();
+        self.key();
         self.pools.retain(|_, spec| !spec.loaded);
         for spec in contents.pools {
-            let name = spec.pool.name.clone();
-            self.load_pool(spec).map_err(|error| (format!("pool {name}"), error))?;
+            let misfit = misfit("pools", &spec.pool.name);
+            self.load_pool(spec).map_err(misfit)?;
         }
         let kept: BTreeSet<String> = contents.connections.iter().map(|connection| connection.name.clone()).collect();
         let gone: Vec<String> =
             self.connections().into_iter().filter(|name| !kept.contains(*name)).map(str::to_owned).collect();
         for name in gone {
-            self.unload_connection(&name).map_err(|error| (format!("connection {name}"), error))?;
+            self.unload_connection(&name).map_err(misfit("connections", &name))?;
         }
         for connection in contents.connections {
-            let name = connection.name.clone();
-            self.load_connection(connection).map_err(|error| (format!("connection {name}"), error))?;
+            let misfit = misfit("connections", &connection.name);
+            self.load_connection(connection).map_err(misfit)?;
         }
-        self.database.change_loaded(|loaded| *loaded = contents.papers);
-        self.secrets = contents.secrets.into_iter().map(|secret| (secret.name.clone(), secret)).collect();
-        self.key();
         Ok(())
     }
 

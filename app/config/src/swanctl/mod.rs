@@ -31,7 +31,7 @@ use std::path::Path;
 use self::connection::Connection;
 use self::reader::{Problems, unknown_section};
 use self::tree::Section;
-use crate::model::Model;
+use crate::model::{Misfit, Model};
 use crate::papers::Loaded;
 use crate::remark::FileError;
 use crate::spec::{PoolSpec, SharedSecret};
@@ -69,9 +69,12 @@ pub fn load(path: &Path, model: &Model) -> Result<Model, FileError> {
     }
     let contents = contents(&root, papers)?;
     let mut newer = model.clone();
-    newer.replace_loaded(contents).map_err(|(what, error)| {
-        let at = tree::At { file: path.into(), place: Some(crate::remark::Place { line: 1, column: 1 }) };
-        FileError::Lines(vec![at.remark(format!("{what}: {error}"))])
+    newer.replace_loaded(contents).map_err(|misfit| {
+        let Misfit { section, name, error } = *misfit;
+        let whole = tree::At { file: path.into(), place: Some(crate::remark::Place { line: 1, column: 1 }) };
+        let named = root.section(section).and_then(|all| all.section.section(&name));
+        let at = named.map_or(whole, |named| named.at.clone());
+        FileError::Lines(vec![at.remark(format!("{name}: {error}"))])
     })?;
     Ok(newer)
 }

@@ -381,11 +381,11 @@ fn pools_have_addresses_and_what_goes_with_them() {
 fn no_address_is_in_two_pools() {
     let load = |text: &str| {
         let mut model = Model::new();
-        model.replace_loaded(read(text).unwrap()).map_err(|(what, error)| format!("{what}: {error}"))
+        model.replace_loaded(read(text).unwrap()).map_err(|misfit| format!("{}: {}", misfit.name, misfit.error))
     };
     let two = |other: &str| format!("pools {{\n a {{\n addrs = 10.3.0.0/24\n }}\n b {{\n addrs = {other}\n }}\n}}\n");
     assert_eq!(load(&two("10.3.1.0/24")), Ok(()));
-    assert_eq!(load(&two("10.3.0.254-10.3.1.9")), Err("pool b: the pools b and a have addresses in common".to_owned()));
+    assert_eq!(load(&two("10.3.0.254-10.3.1.9")), Err("b: the pools b and a have addresses in common".to_owned()));
 }
 
 #[test]
@@ -453,7 +453,11 @@ fn radius_servers_may_know_the_users() {
     let servers = "auth = eap-radius\n radius = 10.1.0.10, 10.1.0.11:1645\n radius_accounting = 10.1.0.10\n radius_authorizers = \
                    10.1.0.12\n eap_id = %any\n groups = staff, guests";
     let read = connection("auth = psk", servers).unwrap_or_else(|error| panic!("{error}"));
-    let remote = read.connections.into_iter().next().unwrap().remote.unwrap();
+    let connection_alone = read.connections.into_iter().next().unwrap();
+    // As VICI brings it: its secret comes before.
+    let why = Model::new().load_connection(connection_alone.clone()).unwrap_err().to_string();
+    assert!(why.contains("no secret for the RADIUS server 10.1.0.10"), "{why}");
+    let remote = connection_alone.remote.unwrap();
     let eap = remote.eap.unwrap();
     let servers: Vec<String> = eap.radius.servers.iter().map(ToString::to_string).collect();
     assert_eq!(servers, ["10.1.0.10:1812", "10.1.0.11:1645"]);
@@ -470,4 +474,35 @@ fn radius_servers_may_know_the_users() {
         let why = connection(local, remote).unwrap_err();
         assert!(why.contains(words), "{local}, {remote}: {why}");
     }
+}
+
+#[test]
+fn a_radius_server_without_a_secret_is_refused_where_it_stands() {
+    let folder = std::env::temp_dir().join(format!("ravelin-radius-secret-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("swanctl.conf");
+    let load = |servers: &str, rounds: &str, secrets: &str| {
+        let text = format!(
+            "connections {{\n other {{\n local {{\n auth = psk\n }}\n remote {{\n auth = psk\n }}\n }}\n rw {{\n local_addrs = 192.0.2.1\n \
+             local {{\n auth = psk\n id = gw\n }}\n {rounds} remote-2 {{\n auth = eap-radius\n radius = {servers}\n }}\n }}\n}}\n\
+             secrets {{\n ike {{\n {secrets}\n secret = x\n }}\n}}\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        load(&file, &Model::new()).map(drop).map_err(|error| error.to_string())
+    };
+    let two = "remote {\n auth = psk\n id = a\n }\n";
+    for rounds in ["", two] {
+        assert_eq!(load("10.1.0.10, 10.1.0.11", rounds, "id = 10.1.0.10"), Ok(()));
+        // That of everybody, and that of another, are not its.
+        for (servers, secrets) in [("10.1.0.10", ""), ("10.1.0.11, 10.1.0.10", "id = 10.1.0.10")] {
+            let why = load(servers, rounds, secrets).unwrap_err();
+            let (first, _) = servers.split_once(',').unwrap_or((servers, ""));
+            assert!(
+                why.contains(&format!("swanctl.conf:10:2: rw: there is no secret for the RADIUS server {first}")),
+                "{why}"
+            );
+            assert!(why.contains(&format!("id = {first}")), "{why}");
+        }
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
 }

@@ -89,7 +89,8 @@ impl<P: Plane> Core<P> {
         }
         let config = self.model.ike_config(&Default::default());
         let all = config.remotes.iter().filter_map(|remote| match &remote.remote_auth {
-            ravelin_ike::config::RemoteAuth::Eap(eap) => eap.server.relay.clone(),
+            // Without a secret, which may have been unloaded, anybody would be believed.
+            ravelin_ike::config::RemoteAuth::Eap(eap) => eap.server.relay.clone().filter(|aaa| !aaa.secret.is_empty()),
             _ => None,
         });
         let each = all.flat_map(|aaa| {
