@@ -4,7 +4,7 @@
 //! file ──parse.rs──► Section (tree.rs) ──connection.rs, child.rs, secrets.rs──► RemoteSpec, PolicySpec, SharedSecret
 //! message of VICI ──────► Section ──────────────────────────────┘                           └──► Model
 //! ipsec.conf, ipsec.secrets ──ipsec_conf.rs──► Section
-//! strongswan.conf ──strongswan_conf.rs──► the RADIUS servers alone, into the Section
+//! strongswan.conf ──strongswan_conf.rs──► RADIUS servers and switches of the daemon, into the Section
 //! folders beside the file ──folders.rs──► papers, and files in the place of their names, as `swanctl` sends them
 //! ```
 //! Options are supported or refused by name (reader.rs); a file is taken whole or not at all.
@@ -61,7 +61,7 @@ pub fn load(path: &Path, model: &Model) -> Result<Model, FileError> {
     let layout = if old { &folders::IPSEC } else { &folders::SWANCTL };
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut problems = Problems::default();
-    strongswan_conf::servers(&mut root, folder, &mut problems);
+    strongswan_conf::read(&mut root, folder, &mut problems);
     folders::resolve(&mut root, folder, layout, &mut problems);
     let papers = folders::read(&root, folder, layout, &mut problems);
     if !problems.0.is_empty() {

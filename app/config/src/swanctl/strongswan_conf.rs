@@ -1,17 +1,21 @@
-//! The RADIUS servers of `auth = eap-radius`, which strongSwan has not in `swanctl.conf` or `ipsec.conf` but in
-//! `strongswan.conf` beside it or above: `plugins.eap-radius` of the daemon. They are put beside `auth`, where we have them.
-//! Nothing else is read there.
+//! What strongSwan has in `strongswan.conf`, beside a `swanctl.conf` or `ipsec.conf` or above it, and we have in connections:
+//! switches of its daemon, and in `plugins.eap-radius` the RADIUS servers of `auth = eap-radius`. They are put where we have
+//! them, unless a connection says otherwise. Nothing else is read there.
 
 use std::cmp::Reverse;
 use std::path::Path;
 
 use super::parse;
-use super::reader::Problems;
+use super::reader::{Problems, flag};
 use super::tree::{At, Named, Section, Setting, Values};
-use crate::remark::{FileError, Remark};
+use crate::remark::{FileError, Place, Remark};
 
-/// The daemons whose plugins they may be.
+/// The daemons whose settings they may be: what the first does not say, the second does.
 const DAEMONS: [&str; 2] = ["charon-systemd", "charon"];
+
+/// Switches of the daemon by the name that a connection has for them, too, and what no and yes are there.
+const SWITCHES: [(&str, [&str; 2]); 2] =
+    [("hash_and_url", ["no", "yes"]), ("full_transcript_auth", ["never", "allow"])];
 
 /// One server, as written.
 struct Server<'a> {
@@ -23,19 +27,30 @@ struct Server<'a> {
     preference: i64,
 }
 
-/// Puts the servers of the file into the connections that leave them to it.
-pub(super) fn servers(root: &mut Section, folder: &Path, problems: &mut Problems) {
-    let Some(at) = wanting(root).map(|named| named.at.clone()).next() else { return };
+/// Puts what the file says into the connections that leave it to it.
+pub(super) fn read(root: &mut Section, folder: &Path, problems: &mut Problems) {
     let above = folder.parent().into_iter();
     let mut places = std::iter::once(folder).chain(above).map(|folder| folder.join("strongswan.conf"));
     let Some(file) = places.find(|file| file.is_file()) else { return };
     let conf = match parse::load(&file) {
         Ok(conf) => conf,
         Err(FileError::Lines(remarks)) => return problems.0.extend(remarks),
-        Err(error) => return problems.add(at.remark(error.to_string())),
+        Err(error) => {
+            let at = At { file: file.into(), place: Some(Place { line: 1, column: 1 }) };
+            return problems.add(at.remark(error.to_string()));
+        }
     };
-    let plugin = DAEMONS.iter().find_map(|daemon| {
-        let plugins = conf.section(daemon)?.section.section("plugins")?;
+    let daemons: Vec<&Section> = DAEMONS.iter().filter_map(|name| Some(&conf.section(name)?.section)).collect();
+    for (name, words) in SWITCHES {
+        if let Some(setting) = daemons.iter().find_map(|daemon| daemon.setting(name)) {
+            problems.take(switch(root, setting, words));
+        }
+    }
+    if wanting(root).next().is_none() {
+        return;
+    }
+    let plugin = daemons.iter().find_map(|daemon| {
+        let plugins = daemon.section("plugins")?;
         plugins.section.section("eap-radius")
     });
     let Some(plugin) = plugin else { return };
@@ -45,6 +60,21 @@ pub(super) fn servers(root: &mut Section, folder: &Path, problems: &mut Problems
         // Its servers are missing, which is told where they are missed.
         Err(None) => {}
     }
+}
+
+/// Puts a switch into every connection without it.
+fn switch(root: &mut Section, setting: &Setting, [no, yes]: [&str; 2]) -> Result<(), Remark> {
+    let on = setting.text().and_then(|text| flag(text.trim()).map_err(|what| setting.wrong(what)))?;
+    let value = Values::One(if on { yes } else { no }.into());
+    for all in root.sections.iter_mut().filter(|named| named.name == "connections") {
+        for connection in &mut all.section.sections {
+            if connection.section.setting(&setting.name).is_none() {
+                let (name, at) = (setting.name.clone(), setting.at.clone());
+                connection.section.settings.push(Setting { name, values: value.clone(), at });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The sections with `auth = eap-radius` and no servers.
@@ -159,10 +189,11 @@ mod tests {
         std::fs::create_dir_all(folder.join("swanctl")).unwrap();
         std::fs::write(folder.join("strongswan.conf"), conf).unwrap();
         let file = folder.join("swanctl/swanctl.conf");
-        let text = "connections {\n rw {\n remote {\n auth = eap-radius\n }\n other {\n }\n }\n}\n";
+        let text = "connections {\n rw {\n remote {\n auth = eap-radius\n }\n other {\n }\n }\n own {\n hash_and_url = own\n \
+                    full_transcript_auth = own\n }\n}\n";
         let mut root = parse::parse(text, &file).unwrap();
         let mut problems = Problems::default();
-        servers(&mut root, &folder.join("swanctl"), &mut problems);
+        super::read(&mut root, &folder.join("swanctl"), &mut problems);
         std::fs::remove_dir_all(&folder).unwrap();
         match problems.0.as_slice() {
             [] => Ok(root),
@@ -204,5 +235,24 @@ mod tests {
         assert!(refused("unlike", unlike).contains("have one secret"));
         assert!(refused("syntax", "server = {").contains("strongswan.conf"));
         assert_eq!(round(&read("none", "charon {\n}\n").unwrap(), "radius"), None);
+    }
+
+    #[test]
+    fn switches_of_the_daemon_are_those_of_every_connection_without_its_own() {
+        let conf =
+            "charon {\n hash_and_url = no\n full_transcript_auth = no\n}\ncharon-systemd {\n hash_and_url = yes\n}\n";
+        let root = read("switches", conf).unwrap();
+        let said = |name: &str| {
+            let all = &root.section("connections").unwrap().section.sections;
+            let texts = all.iter().map(|it| it.section.setting(name).map(|setting| setting.text().unwrap().to_owned()));
+            texts.collect::<Vec<_>>()
+        };
+        let both = |word: &str| vec![Some(word.to_owned()), Some("own".to_owned())];
+        assert_eq!((said("hash_and_url"), said("full_transcript_auth")), (both("yes"), both("never")));
+        let on = read("on", "charon {\n full_transcript_auth = yes\n}\n").unwrap();
+        let first = &on.section("connections").unwrap().section.sections[0].section;
+        assert_eq!(first.setting("full_transcript_auth").unwrap().text(), Ok("allow"));
+        let why = read("neither", "charon {\n hash_and_url = perhaps\n}\n").unwrap_err();
+        assert!(why.contains("strongswan.conf:2:17: invalid value for: hash_and_url, expected yes or no"), "{why}");
     }
 }
