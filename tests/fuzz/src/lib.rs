@@ -18,6 +18,7 @@ mod kernel;
 mod management;
 mod operator;
 mod packet;
+mod papers;
 mod radius;
 
 use std::path::PathBuf;
@@ -56,6 +57,14 @@ pub fn targets() -> Vec<Target> {
         Decoder::Named("management-event", management::event),
         Decoder::Named("radius", radius::packet),
         Decoder::Named("eap-sim", eap::sims),
+        Decoder::Named("eap-methods", eap::methods),
+        Decoder::Named("certificate", papers::certificate),
+        Decoder::Named("revocation-list", papers::revocation_list),
+        Decoder::Named("attribute-certificate", papers::attribute_certificate),
+        Decoder::Named("ocsp-answer", papers::ocsp_answer),
+        Decoder::Named("certificate-bundle", papers::certificate_bundle),
+        Decoder::Named("key-file", papers::key_file),
+        Decoder::Named("token-uri", operator::token_uri),
         Decoder::Named("control", operator::control),
         Decoder::Named("command-line", operator::command_line),
         Decoder::Named("swanctl", operator::swanctl),

@@ -8,6 +8,7 @@ use ravelin_config::swanctl::tree::{At, Named, Section, Setting, Values};
 use ravelin_config::{Model, setkey, swanctl};
 use ravelin_control::packet::{first, framed};
 use ravelin_control::{Message, Packet, Value};
+use ravelin_pkcs11::Place;
 use ravelin_types::options::SaOptions;
 
 /// A stream of packets: what is accepted is emitted as it was.
@@ -88,6 +89,15 @@ pub fn setkey(input: &[u8]) {
             }
         }
         Err(FileError::Io(..) | FileError::Secret(_)) => panic!("a text is not read from a file"),
+    }
+}
+
+/// The place of a key on a token (RFC 7512).
+pub fn token_uri(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    match Place::parse(text) {
+        Ok(place) => assert!(Place::is_meant(text) && place.id.is_none_or(|id| id.len() <= text.len())),
+        Err(bad) => assert!(!bad.to_string().is_empty()),
     }
 }
 
