@@ -57,6 +57,9 @@ fn look(place: Place, pin: Option<Secret>, crypto: CryptoProvider) -> Result<Key
     let shown = || token.shown().to_owned();
     let public = token.with(pin.as_ref(), |session| {
         let key = find(session, &place, &token, pin.is_some())?;
+        if !public::signs(session, key)? {
+            return Err(Broken::Other(Trouble::Kind(shown())));
+        }
         Ok(public::info(session, key)?)
     })?;
     let public = public.ok_or_else(|| {

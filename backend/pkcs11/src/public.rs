@@ -44,6 +44,19 @@ pub(crate) fn info(session: &Session, key: ObjectHandle) -> Result<Option<Vec<u8
     Ok(None)
 }
 
+/// Whether a private key is of a kind that signs on a token: the library has no mechanism of DSA, Ed448 and ML-DSA.
+pub(crate) fn signs(session: &Session, key: ObjectHandle) -> Result<bool, Error> {
+    const KINDS: [KeyType; 3] = [KeyType::RSA, KeyType::EC, KeyType::EC_EDWARDS];
+    // To a token it is of the same kind as Ed25519; the curve is an object identifier or its name (PKCS #11 §6.3.5).
+    let is_ed448 = |curve: &[u8]| curve.ends_with(&[0x2b, 0x65, 0x71]) || curve.ends_with(b"edwards448");
+    let told = session.get_attributes(key, &[AttributeType::KeyType, AttributeType::EcParams])?;
+    Ok(told.iter().all(|it| match it {
+        Attribute::KeyType(kind) => KINDS.contains(kind),
+        Attribute::EcParams(curve) => !is_ed448(curve),
+        _ => true,
+    }))
+}
+
 fn attributes(session: &Session, object: ObjectHandle) -> Result<Vec<Attribute>, Error> {
     use AttributeType::{EcParams, EcPoint, Id, KeyType, Modulus, PublicExponent};
     // What an object has not is left out.

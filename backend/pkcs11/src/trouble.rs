@@ -38,6 +38,8 @@ pub enum Trouble {
     Keys(String, String),
     /// What the token tells of the key is not a public key that is known here.
     Public(String, String),
+    /// The key is of a kind whose keys cannot sign on a token.
+    Kind(String),
     /// The key makes no such signature.
     Scheme,
     /// The token fails.
@@ -99,6 +101,10 @@ impl fmt::Display for Trouble {
                 write!(f, "several keys on the token {token} fit {key}: name one by object= or id=")
             }
             Trouble::Public(token, why) => write!(f, "the public half of the key on the token {token}: {why}"),
+            Trouble::Kind(token) => write!(
+                f,
+                "the key on the token {token} is of a kind that cannot sign there: RSA, ECDSA and Ed25519 can; keep the key in a file"
+            ),
             Trouble::Scheme => f.write_str("the key does not make signatures of this scheme"),
             Trouble::Token(token, why) => write!(f, "the token {token} fails: {why}"),
             Trouble::Silent(seconds) => write!(f, "the token says nothing for {seconds} s"),

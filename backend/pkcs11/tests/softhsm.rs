@@ -48,13 +48,19 @@ fn import(conf: &Path, label: &str, id: &str, kind: Kind) {
     let file = conf.with_file_name(label).display().to_string();
     match kind {
         // SoftHSM reads this kind in the oldest form alone.
-        Kind::Ed25519 => {
-            let made = Command::new("openssl").args(["genpkey", "-algorithm", "ed25519", "-out", &file]).output();
-            assert!(made.expect("openssl, of the Debian package of that name").status.success());
-        }
+        Kind::Ed25519 => openssl(&["genpkey", "-algorithm", "ed25519", "-out", &file]),
         _ => fs::write(&file, papers::root(label, kind).key_pem).unwrap(),
     }
-    softhsm(conf, &["--import", &file, "--token", "lab", "--label", label, "--id", id, "--pin", PIN]);
+    put(conf, &file, label, id);
+}
+
+fn put(conf: &Path, file: &str, label: &str, id: &str) {
+    softhsm(conf, &["--import", file, "--token", "lab", "--label", label, "--id", id, "--pin", PIN]);
+}
+
+fn openssl(args: &[&str]) {
+    let made = Command::new("openssl").args(args).output().expect("openssl, of the Debian package of that name");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
 }
 
 fn open(uri: &str, pin: Option<&str>) -> Result<Key, Trouble> {
@@ -166,4 +172,33 @@ fn a_session_that_was_lost_is_opened_again_with_its_pin() {
             assert!(key.sign(scheme, b"two").is_ok());
         },
     );
+}
+
+#[test]
+fn a_key_that_cannot_sign_on_a_token_is_refused_with_what_can() {
+    let name = "a_key_that_cannot_sign_on_a_token_is_refused_with_what_can";
+    let make = |conf: &Path| {
+        let file = |name| conf.with_file_name(name).display().to_string();
+        let (parameters, dsa, ed448) = (file("parameters"), file("dsa"), file("ed448"));
+        openssl(&[
+            "genpkey",
+            "-genparam",
+            "-algorithm",
+            "DSA",
+            "-pkeyopt",
+            "dsa_paramgen_bits:1024",
+            "-out",
+            &parameters,
+        ]);
+        openssl(&["genpkey", "-paramfile", &parameters, "-out", &dsa]);
+        openssl(&["genpkey", "-algorithm", "ed448", "-out", &ed448]);
+        put(conf, &dsa, "dsa", "01");
+        put(conf, &ed448, "ed448", "02");
+    };
+    with_token(name, make, || {
+        for label in ["dsa", "ed448"] {
+            let why = refusal(&format!("pkcs11:token=lab;object={label}"), Some(PIN));
+            assert!(why.contains("of a kind that cannot sign there: RSA, ECDSA and Ed25519 can"), "{label}: {why}");
+        }
+    });
 }
