@@ -52,7 +52,8 @@ pub const HALF_OPEN_LIFETIME: Duration = Duration::from_secs(30);
 /// slow server some more; by then the peer has given up too.
 pub const ANSWER: Duration = Duration::from_secs(30);
 
-/// Authorities that are named to a peer in one CERTREQ payload, 20 octets each.
+/// Authorities that are named to a peer in one CERTREQ payload, 20 octets each, of all entries that it may be of together: the answer
+/// of IKE_SA_INIT has no fragments.
 pub const REQUESTED_AUTHORITIES: usize = 16;
 
 /// Announced methods of authentication (RFC 9593) that are kept; ours are some twenty. What comes after them is not looked at.

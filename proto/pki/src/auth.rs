@@ -162,6 +162,37 @@ impl From<Fault> for Refusal {
     }
 }
 
+/// The certificates and keys that would do for one of these, by encoding: hashes of the keys of authorities for X.509 (RFC 7296
+/// §3.7), at most `limit`, and nothing for a raw key (RFC 7670 §3). Where it must be known that a certificate was not
+/// revoked, what its authority says about that, whoever answers for it (RFC 4806 §3.1).
+pub fn requests<'a>(
+    trusts: impl Iterator<Item = &'a Trust>,
+    limit: usize,
+    crypto: &CryptoProvider,
+) -> Vec<(u8, Vec<u8>)> {
+    let (mut x509, mut status, mut raw_key) = (false, false, false);
+    let mut anchors: Vec<&Certificate> = Vec::new();
+    let mut before: Option<&Trust> = None;
+    for trust in trusts {
+        let certified = !trust.anchors.is_empty() || !trust.pinned.is_empty();
+        x509 |= certified;
+        status |= certified && trust.asks_status.unwrap_or(trust.revocation != Demand::Relaxed);
+        raw_key |= !trust.keys.is_empty();
+        // Most entries of a configuration share one list.
+        if before.replace(trust).is_some_and(|before| Arc::ptr_eq(&before.anchors, &trust.anchors)) {
+            continue;
+        }
+        for anchor in trust.anchors.iter() {
+            if anchors.len() < limit && anchors.iter().all(|known| known.spki() != anchor.spki()) {
+                anchors.push(anchor);
+            }
+        }
+    }
+    let hashes = || anchors.iter().flat_map(|anchor| (crypto.sha1)(&[anchor.spki()])).collect();
+    let asked = [(x509, X509), (status, OCSP), (raw_key, RAW_KEY)].into_iter().filter(|(asked, _)| *asked);
+    asked.map(|(_, encoding)| (encoding, if encoding == X509 { hashes() } else { Vec::new() })).collect()
+}
+
 impl Trust {
     /// Whether anybody can satisfy it.
     pub fn is_usable(&self) -> bool {
@@ -172,24 +203,6 @@ impl Trust {
     pub fn hashes(&self) -> Vec<u16> {
         let ours = HASHES.iter().filter(|(_, hash)| self.restrictions.has_hash(*hash));
         ours.map(|(number, _)| *number).collect()
-    }
-
-    /// The certificates and keys that would do, by encoding: hashes of the keys of authorities for X.509 (RFC 7296
-    /// §3.7), at most `limit`, and nothing for a raw key (RFC 7670 §3). Where it must be known that a certificate was not
-    /// revoked, what its authority says about that, whoever answers for it (RFC 4806 §3.1).
-    pub fn requests(&self, limit: usize, crypto: &CryptoProvider) -> Vec<(u8, Vec<u8>)> {
-        let mut requests = Vec::new();
-        if !self.anchors.is_empty() || !self.pinned.is_empty() {
-            let hashes = self.anchors.iter().take(limit).flat_map(|anchor| (crypto.sha1)(&[anchor.spki()]));
-            requests.push((X509, hashes.collect()));
-            if self.asks_status.unwrap_or(self.revocation != Demand::Relaxed) {
-                requests.push((OCSP, Vec::new()));
-            }
-        }
-        if !self.keys.is_empty() {
-            requests.push((RAW_KEY, Vec::new()));
-        }
-        requests
     }
 
     /// Whether a peer is who it says it is. The path is that of its certificate; none where its key itself is trusted.

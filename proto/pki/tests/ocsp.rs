@@ -3,7 +3,7 @@
 
 use ravelin_crypto_aws_lc::provider;
 use ravelin_pki::announce::Accepts;
-use ravelin_pki::auth::{Claim, Credential, Trust, World};
+use ravelin_pki::auth::{Claim, Credential, Trust, World, requests};
 use ravelin_pki::ocsp::{Answer, Enquiry, Failure, NONCE, Status as Declined};
 use ravelin_pki::revocation::Revocation;
 use ravelin_pki::{
@@ -280,7 +280,9 @@ fn a_peer_brings_the_answer_about_itself() {
         judged.map_err(|why| why.to_string())
     };
     // It is asked for where it is needed, apart from the authorities.
-    let asked = |revocation| trust(revocation).requests(5, &crypto).iter().map(|(it, of)| (*it, of.len())).collect();
+    let asked = |revocation| {
+        requests(std::iter::once(&trust(revocation)), 5, &crypto).iter().map(|(it, of)| (*it, of.len())).collect()
+    };
     let (relaxed, strict): (Vec<_>, Vec<_>) = (asked(Demand::Relaxed), asked(Demand::Strict));
     assert_eq!((relaxed, strict), (vec![(4, 20)], vec![(4, 20), (14, 0)]));
     let said = |reply: Reply| reply.signed_by(&scene.ca, &request, &[]);

@@ -79,14 +79,6 @@ impl RemoteAuth {
         }
     }
 
-    /// `[CERTREQ, ...]`
-    pub(crate) fn requests(&self, crypto: &CryptoProvider) -> Vec<Payload> {
-        match self {
-            RemoteAuth::Psk(_) | RemoteAuth::Eap(_) | RemoteAuth::Null => Vec::new(),
-            RemoteAuth::Signature(trust) => signature::requests(trust.requests(limits::REQUESTED_AUTHORITIES, crypto)),
-        }
-    }
-
     /// What is expected, for a report.
     pub(crate) fn words(&self, remote: &str) -> String {
         match self {
@@ -102,6 +94,15 @@ impl RemoteAuth {
             }
         }
     }
+}
+
+/// `[CERTREQ, ...]`: what would do for one of these. An authority of several is named once.
+pub(crate) fn requests<'a>(proofs: impl Iterator<Item = &'a RemoteAuth>, crypto: &CryptoProvider) -> Vec<Payload> {
+    let trusts = proofs.filter_map(|auth| match auth {
+        RemoteAuth::Signature(trust) => Some(&**trust),
+        RemoteAuth::Psk(_) | RemoteAuth::Eap(_) | RemoteAuth::Null => None,
+    });
+    signature::requests(ravelin_pki::auth::requests(trusts, limits::REQUESTED_AUTHORITIES, crypto))
 }
 
 /// What one side proves, before the octets are put together.

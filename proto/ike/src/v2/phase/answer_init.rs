@@ -354,11 +354,9 @@ fn build(
     }
     answer.extend(childless::answer(&candidates));
     answer.extend(multiple_auth::answer(&candidates));
-    // Only one can be asked for certificates: who it is comes with IKE_AUTH. The likeliest stands for all.
-    if let Some(remote) = candidates.first() {
-        answer.extend(remote.peer_proofs().flat_map(|auth| auth.requests(&core.crypto)));
-        answer.extend(certificate_wish::lookup(remotes()));
-    }
+    // RFC 7296 §3.7: authorities of all: who it is comes with IKE_AUTH.
+    answer.extend(crate::auth::requests(remotes().flat_map(Remote::peer_proofs), &core.crypto));
+    answer.extend(certificate_wish::lookup(remotes()));
     let list = auth_methods::notify(remotes(), &core.crypto);
     let list_due = put_list(list, &mut answer, intermediate::supported(payloads))?;
     let response = emit(&ends.header(ExchangeType::IKE_SA_INIT, true, 0), &Chain::new(&answer)?);

@@ -207,7 +207,7 @@ impl Unsigned {
         payloads.extend(initial_contact::notify(&remote, core));
         if init.resumed.is_none() {
             payloads.extend(certificates);
-            payloads.extend(remote.peer_proofs().flat_map(|auth| auth.requests(&core.crypto)));
+            payloads.extend(crate::auth::requests(remote.peer_proofs(), &core.crypto));
             payloads.extend(certificate_wish::lookup(core::iter::once(&*remote)));
             payloads.extend(eap::only(&remote));
             payloads.extend(auth_methods::notify(core::iter::once(&*remote), &core.crypto));

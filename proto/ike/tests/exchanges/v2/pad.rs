@@ -11,6 +11,7 @@ use ravelin_testkit::papers::{self, Kind, Paper};
 use ravelin_types::policy::{Mode, PolicyId};
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::{Identity, identity::IdType};
+use ravelin_wire::ike::v2::{CertEncoding, Message, NotifyType, Payload};
 
 use crate::lab::*;
 use crate::papers::{certificate, credential, give_key, trust};
@@ -431,4 +432,47 @@ fn an_authority_on_the_way_tells_entries_apart() {
     lab.settle();
     let failure = lab.b.failure(Part::Certificate);
     assert!(failure.to_string().contains("is not below the authority C=CH, O=Ravelin, CN=research"), "{failure}");
+}
+
+// RFC 7296 §3.7: who a peer is comes with IKE_AUTH, so it hears of the authorities of every entry that it may be of.
+#[test]
+fn the_authorities_of_all_entries_are_named() {
+    let authorities: Vec<_> = (0..20).map(|number| papers::root(&format!("ca{number}"), Kind::P256)).collect();
+    let asked = |of: &[&[usize]]| {
+        let mut lab = Lab::with(|_, b| {
+            // The first takes pre-shared keys.
+            for (number, authorities_of) in of.iter().enumerate() {
+                let mut remote = b.remotes[0].clone();
+                remote.name = format!("other{number}");
+                let anchors: Vec<&[u8]> = authorities_of.iter().map(|it| &authorities[*it].der[..]).collect();
+                remote.remote_auth = RemoteAuth::Signature(Arc::new(trust(&anchors)));
+                b.remotes.push(remote);
+            }
+        });
+        lab.a.command(Command::Initiate(POLICY));
+        lab.a_to_b();
+        let mut answer = lab.b_to_a();
+        // RFC 7296 §2.6: one that is longer than the request has a cookie before it.
+        if let [Payload::Notify(notify)] = &Message::parse(&answer.data).unwrap().payloads[..] {
+            assert_eq!(notify.kind, NotifyType::COOKIE);
+            lab.a_to_b();
+            answer = lab.b_to_a();
+        }
+        let payloads = Message::parse(&answer.data).unwrap().payloads;
+        let requests: Vec<_> = payloads
+            .into_iter()
+            .filter_map(|payload| if let Payload::CertReq(asked) = payload { Some(asked) } else { None })
+            .collect();
+        assert!(requests.len() <= 1 && requests.iter().all(|asked| asked.encoding == CertEncoding::X509_SIGNATURE));
+        requests.into_iter().next().map(|asked| asked.authorities)
+    };
+    let hashes = |of: &[usize]| {
+        let hash = |it: &usize| (provider().sha1)(&[certificate(&authorities[*it].der).spki()]);
+        Some(of.iter().flat_map(hash).collect::<Vec<u8>>())
+    };
+    assert_eq!(asked(&[]), None);
+    assert_eq!(asked(&[&[0]]), hashes(&[0]));
+    assert_eq!(asked(&[&[0, 1], &[1, 2], &[0]]), hashes(&[0, 1, 2]));
+    let all: Vec<usize> = (0..20).collect();
+    assert_eq!(asked(&[&all[..15], &all[15..]]), hashes(&all[..16]));
 }
