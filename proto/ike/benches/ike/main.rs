@@ -1,4 +1,6 @@
-//! What IKE costs: `cargo bench -p ravelin-ike`. `set-up` or `many` after `--` runs one of the two.
+//! What IKE costs: `cargo bench -p ravelin-ike`. `methods`, `set-up` or `many` after `--` runs one of the three.
+//!
+//! `methods`: the steps of every key exchange, in the median, with whether it counts as slow (ADR 0071).
 //!
 //! `set-up`: an IKE SA with its first Child SA, pre-shared key and Curve25519, both ends in this process, against the four
 //! scalar multiplications of the same provider that two ends need between them (each makes a public value and a shared
@@ -24,11 +26,33 @@ const ROUNDS: usize = 2000;
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let wants = |name: &str| wanted.is_empty() || wanted.iter().any(|word| name.contains(word.as_str()));
+    if wants("methods") {
+        methods();
+    }
     if wants("set-up") {
         set_up();
     }
     if wants("many") {
         many::run();
+    }
+}
+
+fn methods() {
+    const TIMES: usize = 101;
+    for ke in provider().ke.iter().chain(ravelin_crypto_rustcrypto::provider().ke) {
+        let (mut generate, mut respond, mut agree) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..TIMES {
+            let mut own = None;
+            generate.push(time(|| own = Some(ke.generate(&mut SystemRandom))));
+            let own = own.expect("it was made");
+            let mut theirs = None;
+            respond.push(time(|| theirs = Some(ke.respond(own.public(), &mut SystemRandom))));
+            let (public, _) = theirs.expect("it was made").expect("a valid public value");
+            agree.push(time(|| drop(black_box(own.agree(&public)))));
+        }
+        let [generate, respond, agree] = [generate, respond, agree].map(median);
+        let slow = if ke.is_slow() { ", slow" } else { "" };
+        println!("ike/methods: {}: generate {generate:.1?}, respond {respond:.1?}, agree {agree:.1?}{slow}", ke.id());
     }
 }
 
