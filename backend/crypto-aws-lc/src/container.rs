@@ -8,6 +8,7 @@ use pkcs8::spki::SubjectPublicKeyInfoRef;
 use pkcs8::{EncryptedPrivateKeyInfoRef, PrivateKeyInfoRef};
 use ravelin_types::Secret;
 
+use crate::pkcs12;
 use crate::sys::{self, Key};
 
 /// Blocks of one file that are looked at.
@@ -85,6 +86,12 @@ impl Contents {
         if let Some((key, certificates)) = sys::pkcs12(bytes, given) {
             self.certificates = certificates;
             self.private_keys = key.map(|key| own(key).ok_or(BadContainer::BadKey)).transpose()?.into_iter().collect();
+            return Ok(());
+        }
+        if let Some((key, certificates)) = pkcs12::open(bytes, given) {
+            self.certificates = certificates;
+            self.private_keys =
+                key.map(|key| private(key.expose()).ok_or(BadContainer::BadKey)).transpose()?.into_iter().collect();
             return Ok(());
         }
         if let Some(key) = private(bytes) {

@@ -15,6 +15,7 @@ mod hmac;
 mod ml_kem;
 mod modp;
 mod numbers;
+mod pkcs12;
 mod random;
 mod signature;
 mod sys;
