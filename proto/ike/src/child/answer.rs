@@ -93,16 +93,8 @@ pub(crate) fn find(
     let mut not_single = false;
     for policy in policies {
         let Action::Protect(protection) = &policy.policy.action else { continue };
-        let mut allowed = allowed(policy, inside);
         let mode = protection.mode;
-        let offered = match mode {
-            Mode::Transport => {
-                allowed.initiator = narrow(&[TrafficSelector::host(ends.peer.ip())], &allowed.initiator);
-                allowed.responder = narrow(&[TrafficSelector::host(ends.local.ip())], &allowed.responder);
-                &wanted.seen
-            }
-            Mode::Tunnel => &wanted.sent,
-        };
+        let (offered, allowed) = (wanted.in_mode(mode), allowed_in(mode, policy, inside, ends));
         let Some(mut selectors) = offered.narrowed(&allowed) else { continue };
         if protection.pfp.any() {
             match filled(protection.pfp, offered, &allowed) {
@@ -145,6 +137,26 @@ pub(crate) fn find(
     })
 }
 
+/// Whether the offer was narrowed to what was found, and some more of it would be acceptable on another Child SA alone
+/// (RFC 7296 §2.9).
+pub(crate) fn more_possible(
+    found: &Found,
+    policies: &[Arc<ChildPolicy>],
+    wanted: &Wanted,
+    inside: &Inside,
+    ends: &Ends,
+) -> bool {
+    let offered = wanted.in_mode(found.mode);
+    let is_more = |policy: &ChildPolicy| match &policy.policy.action {
+        Action::Protect(protection) if protection.mode == found.mode => {
+            let part = offered.narrowed(&allowed_in(found.mode, policy, inside, ends));
+            part.is_some_and(|part| !part.within(&found.selectors))
+        }
+        _ => false,
+    };
+    !offered.within(&found.selectors) && policies.iter().any(|policy| is_more(policy))
+}
+
 /// Whether the policy does with plain tunnel mode: not where it wants IP-TFS (RFC 9347), to hide what is sent and when.
 pub(crate) fn plain_tunnel(policy: &ChildPolicy) -> Result<(), Error> {
     match policy.aggfrag().and_then(|aggfrag| aggfrag.rate) {
@@ -170,6 +182,16 @@ fn filled(pfp: Pfp, offered: &Selectors, allowed: &Selectors) -> Option<Selector
     }
     let (responder, initiator) = pfp.fill(&allowed.responder, &allowed.initiator, &flow);
     offered.narrowed(&Selectors { initiator, responder })
+}
+
+/// The selectors of a policy in a mode: transport mode is between the two hosts.
+fn allowed_in(mode: Mode, policy: &ChildPolicy, inside: &Inside, ends: &Ends) -> Selectors {
+    let mut allowed = allowed(policy, inside);
+    if mode == Mode::Transport {
+        allowed.initiator = narrow(&[TrafficSelector::host(ends.peer.ip())], &allowed.initiator);
+        allowed.responder = narrow(&[TrafficSelector::host(ends.local.ip())], &allowed.responder);
+    }
+    allowed
 }
 
 /// The selectors of a policy, the peer's side first.

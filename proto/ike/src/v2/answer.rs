@@ -9,12 +9,12 @@ use ravelin_types::policy::Mode;
 use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::transform::{KeMethod, Transform};
 use ravelin_types::{Cpi, Identity, Spi};
-use ravelin_wire::ike::v2::{NotifyType, OfferedProposal, Payload, Sa, Ts};
+use ravelin_wire::ike::v2::{Notify, NotifyType, OfferedProposal, Payload, Sa, Ts};
 
 use super::feature::{aggfrag, ipcomp, resources, virtual_link};
 use super::message::{Payloads, selectors};
 use super::offer::{fragments_notify, later_fragments, use_transport_mode};
-use crate::child::answer::{Wanted, candidates, find};
+use crate::child::answer::{Wanted, candidates, find, more_possible};
 use crate::child::offer::AH_THROUGH_NAT;
 use crate::child::{ChildSa, Terms, ipcomp as compression};
 use crate::children::Children;
@@ -35,6 +35,8 @@ pub(crate) struct ChildAnswer {
     compression: Option<Cpi>,
     /// There are several of these Child SAs, and the peer says so.
     has_siblings: bool,
+    /// Of what was narrowed more is acceptable on a Child SA of its own.
+    more_possible: bool,
 }
 
 impl ChildAnswer {
@@ -51,14 +53,15 @@ impl ChildAnswer {
     ) -> Result<Self, Error> {
         let wanted = Wanted::new(payloads, ends)?;
         let inside = virtual_link::inside(payloads, exchange, ends, remote, core);
-        let found = match old {
+        let policies = match old {
             Some(old) => {
                 place.policy = Some(old.policy.policy.id);
-                let current = core.policy(old.policy.policy.id).unwrap_or_else(|| old.policy.clone());
-                find(&[current], &wanted, &inside, ends)
+                vec![core.policy(old.policy.policy.id).unwrap_or_else(|| old.policy.clone())]
             }
-            None => find(&candidates(core.policies(), (&remote.name, peer)), &wanted, &inside, ends),
-        }?;
+            None => candidates(core.policies(), (&remote.name, peer)),
+        };
+        let found = find(&policies, &wanted, &inside, ends)?;
+        let more_possible = old.is_none() && more_possible(&found, &policies, &wanted, &inside, ends);
         place.policy = Some(found.policy.policy.id);
 
         let sa = payloads.sa()?;
@@ -114,6 +117,7 @@ impl ChildAnswer {
             transforms: agreed.transforms,
             compression,
             has_siblings: processors != Processors::All && resources::is_said(payloads),
+            more_possible,
         })
     }
 
@@ -142,9 +146,11 @@ impl ChildAnswer {
         (inbound, modes.chain(compression).chain(siblings).chain([sa]).collect())
     }
 
-    /// `TSi, TSr`
-    pub(crate) fn ts(&self) -> [Payload; 2] {
-        [Payload::TsI(Ts::new(&self.terms.remote_ts)), Payload::TsR(Ts::new(&self.terms.local_ts))]
+    /// `TSi, TSr, [N(ADDITIONAL_TS_POSSIBLE)]`
+    pub(crate) fn ts(&self) -> impl Iterator<Item = Payload> {
+        let ts = [Payload::TsI(Ts::new(&self.terms.remote_ts)), Payload::TsR(Ts::new(&self.terms.local_ts))];
+        let more = || Payload::Notify(Notify::new(NotifyType::ADDITIONAL_TS_POSSIBLE, []));
+        ts.into_iter().chain(self.more_possible.then(more))
     }
 }
 

@@ -11,10 +11,12 @@ use ravelin_testkit::papers::{self, Kind, Paper};
 use ravelin_types::policy::{Mode, PolicyId};
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::{Identity, identity::IdType};
-use ravelin_wire::ike::v2::{CertEncoding, Message, NotifyType, Payload};
+use ravelin_wire::ike::header::ExchangeType;
+use ravelin_wire::ike::v2::{CertEncoding, Message, NotifyType, Payload, Ts};
 
 use crate::lab::*;
 use crate::papers::{certificate, credential, give_key, trust};
+use crate::v2::peer::{self, Peer};
 
 const OTHER: PolicyId = PolicyId(8);
 
@@ -475,4 +477,36 @@ fn the_authorities_of_all_entries_are_named() {
     assert_eq!(asked(&[&[0, 1], &[1, 2], &[0]]), hashes(&[0, 1, 2]));
     let all: Vec<usize> = (0..20).collect();
     assert_eq!(asked(&[&all[..15], &all[15..]]), hashes(&all[..16]));
+}
+
+// RFC 7296 §2.9: what another entry of the SPD, or another flow of one, would take has its own Child SA, and the initiator is told.
+#[test]
+fn more_than_was_taken_may_be_had_on_another_child_sa() {
+    let told = |(wanted, len): (&str, u8), change: &dyn Fn(&mut Config)| {
+        let mut lab = Lab::with(|_, b| {
+            b.policies[0].policy.remote = vec![net("10.1.0.0")];
+            b.policies[0].policy.local = vec![net("10.9.0.0")];
+            change(b);
+        });
+        let mut peer = Peer::keyed(&mut lab.b);
+        let mut request = peer.auth_request();
+        request.truncate(3);
+        let wanted = TrafficSelector::prefix(ip(wanted), len).unwrap();
+        request.extend([Payload::TsI(Ts::new(&[wanted])), Payload::TsR(Ts::new(&[net("10.9.0.0")]))]);
+        let answer = peer.ask(&mut lab.b, ExchangeType::IKE_AUTH, &request);
+        let taken = lab.b.child().remote_ts;
+        let notifies = peer::notifies(&answer);
+        (taken.first().map(ToString::to_string).unwrap(), notifies.contains(&NotifyType::ADDITIONAL_TS_POSSIBLE))
+    };
+    let second = |b: &mut Config| {
+        let mut policy = b.policies[0].clone();
+        policy.policy.id = OTHER;
+        policy.policy.remote = vec![net("10.2.0.0")];
+        b.policies.push(policy);
+    };
+    let net_1 = || "10.1.0.0/24".to_owned();
+    assert_eq!(told(("10.0.0.0", 8), &second), (net_1(), true));
+    // Narrowed, with nothing else to be had; and with something else that was not asked for.
+    assert_eq!(told(("10.0.0.0", 8), &|_| ()), (net_1(), false));
+    assert_eq!(told(("10.1.0.0", 24), &second), (net_1(), false));
 }
