@@ -25,6 +25,10 @@ impl KeAlg for Curve448 {
         (LEN, LEN)
     }
 
+    fn is_slow(&self) -> bool {
+        true
+    }
+
     fn generate(&self, rng: &mut dyn SecureRandom) -> Arc<dyn KePrivate> {
         Arc::new(Private::generate(rng))
     }
