@@ -89,6 +89,12 @@ impl Authenticator {
         self.begin_method(0, tools)
     }
 
+    /// The last request went out with this identifier.
+    pub(crate) fn renumbered(&mut self, identifier: u8) -> u8 {
+        self.identifier = identifier;
+        identifier
+    }
+
     pub(crate) fn hear(&mut self, heard: &Eap, tools: Tools<'_>) -> Step {
         self.heard += 1;
         if self.heard > limits::TURNS {

@@ -232,7 +232,7 @@ impl Server {
         Server { kind, end: ServerEnd::new(side), accounts, inside, asked: None, decided: None, waited: false }
     }
 
-    fn turn(&mut self, data: &[u8], tools: Tools<'_>) -> Result<Judgement, String> {
+    fn turn(&mut self, identifier: u8, data: &[u8], tools: Tools<'_>) -> Result<Judgement, String> {
         let channel = match self.end.hear(data, tools)? {
             ControlFlow::Continue(channel) => channel,
             ControlFlow::Break(said) => return Ok(Judgement::Ask(said)),
@@ -249,7 +249,7 @@ impl Server {
             }
             return self.begin(tools);
         }
-        self.inside(&plain, tools)
+        self.inside(identifier, &plain, tools)
     }
 
     /// The user waits for us, or we for him.
@@ -265,7 +265,7 @@ impl Server {
         }
     }
 
-    fn inside(&mut self, plain: &[u8], tools: Tools<'_>) -> Result<Judgement, String> {
+    fn inside(&mut self, identifier: u8, plain: &[u8], tools: Tools<'_>) -> Result<Judgement, String> {
         if let Some(decided) = self.decided.take() {
             let (_, value) = result(plain).ok_or("something else than a result inside PEAP")?;
             let user = decided?;
@@ -276,6 +276,8 @@ impl Server {
         }
         let step = match self.asked {
             Some(asked) => {
+                // PEAPv0 leaves identifiers away inside: what a method makes of one is made of that around.
+                let asked = if self.kind == Kind::Peap { self.inside.renumbered(identifier) } else { asked };
                 let heard = self.kind.read(plain, EapCode::RESPONSE, asked)?;
                 self.inside.hear(&heard, tools)
             }
@@ -335,8 +337,8 @@ impl ServerMethod for Server {
         channel::start()
     }
 
-    fn judge(&mut self, _: u8, _: u8, data: &[u8], tools: Tools<'_>) -> Judgement {
-        self.turn(data, tools).unwrap_or_else(Judgement::Failed)
+    fn judge(&mut self, identifier: u8, _: u8, data: &[u8], tools: Tools<'_>) -> Judgement {
+        self.turn(identifier, data, tools).unwrap_or_else(Judgement::Failed)
     }
 
     fn verdict(&self) -> Option<&str> {
