@@ -66,10 +66,10 @@ fn a_sim_of_wpa_supplicant_is_let_in_and_comes_back() -> Result<()> {
     Ok(())
 }
 
-// RFC 5281 §11.2.5, and by a method of its own.
+// RFC 5281 §11.2.5, and by a method of its own; PEAP by each method that it can have inside.
 #[test]
 #[cfg_attr(not(eapol_test), ignore = "needs Debian's eapoltest")]
-fn a_password_of_wpa_supplicant_is_taken_inside_eap_ttls() -> Result<()> {
+fn a_password_of_wpa_supplicant_is_taken_inside_tls() -> Result<()> {
     let root = papers::root("root", Kind::P256);
     let paper = root.peer("gw", &["gw.example.org"], Kind::P256);
     let certificate = Certificate::parse(&paper.der).map_err(|bad| anyhow!("{bad:?}"))?;
@@ -84,7 +84,14 @@ fn a_password_of_wpa_supplicant_is_taken_inside_eap_ttls() -> Result<()> {
     let keys = |_: &str| Some(key.clone());
     let world = World { now: Time(1_780_272_000), crls: &[], answers: &[] };
     let tls = Maker { keys: &keys, world, crypto: &crypto };
-    for (method, inside) in [(Method::Ttls, "PAP"), (Method::TtlsPap, "PAP"), (Method::Ttls, "MSCHAPV2")] {
+    for (method, eap, inside) in [
+        (Method::Ttls, "TTLS", "auth=PAP"),
+        (Method::TtlsPap, "TTLS", "auth=PAP"),
+        (Method::Ttls, "TTLS", "autheap=MSCHAPV2"),
+        (Method::Peap, "PEAP", "auth=MSCHAPV2"),
+        (Method::Peap, "PEAP", "auth=GTC"),
+        (Method::Peap, "PEAP", "auth=MD5"),
+    ] {
         let account =
             Account { owners: vec![Identity::Fqdn("carol".into())], password: Secret::from(&b"her password"[..]) };
         let server = Server {
@@ -93,9 +100,8 @@ fn a_password_of_wpa_supplicant_is_taken_inside_eap_ttls() -> Result<()> {
             tls: TlsSide { credential: Some(Arc::new(own.clone())), ..TlsSide::default() },
             ..Server::default()
         };
-        let auth = if inside == "PAP" { "auth" } else { "autheap" };
         let network = format!(
-            "eap=TTLS\nidentity=\"carol\"\nanonymous_identity=\"anonymous\"\npassword=\"her password\"\nphase2=\"{auth}={inside}\""
+            "eap={eap}\nidentity=\"carol\"\nanonymous_identity=\"anonymous\"\npassword=\"her password\"\nphase2=\"{inside}\""
         );
         let said = run(&network, server, &tls, 0).with_context(|| format!("{method} {inside}"))?;
         ensure!(said.users == ["carol"], "{:?}", said.users);
