@@ -10,7 +10,7 @@ use ravelin_engine::{DropReason, Engine, HEADROOM, Mark, OuterMeta, PacketBuf, V
 use ravelin_types::Instant;
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp};
 use ravelin_types::options::{AggFrag, Dscp, SaOptions};
-use ravelin_types::policy::Mode;
+use ravelin_types::policy::{Action, Mode};
 use ravelin_types::proposal::{AhSuite, EspSuite, Suite};
 use ravelin_types::sa::{Direction, SaParams};
 use ravelin_types::selector::TrafficSelector;
@@ -247,6 +247,21 @@ fn what_comes_out_is_held_to_the_selectors() {
     let out: Vec<_> = packets(&mut engine, NOW).into_iter().map(|(verdict, _)| verdict).collect();
     assert_eq!(out, [Verdict::Drop(DropReason::BadSelector), Verdict::Deliver]);
     assert_eq!(engine.list()[0].counters.bad_selector, 1);
+}
+
+// RFC 4301 §5.2: of what came out, a policy before that of the SA decides about the packet that it is for, and no other.
+#[test]
+fn what_comes_out_is_held_to_the_policies_before_that_of_the_sa() {
+    let network = |text: &str| TrafficSelector::prefix(ip(text), 16).unwrap();
+    let mut engine = looped(&with(V4, AES_GCM, AS_NEEDED));
+    take(&mut engine, &udp("10.3.0.1", "10.2.0.2", (1, 2), 100));
+    take(&mut engine, &udp("10.1.0.1", "10.2.0.2", (1, 2), 100));
+    let sealed = payloads(&mut engine, NOW);
+    let discard = policy(2, 5, &[network("10.2.0.0")], &[network("10.3.0.0")], Action::Discard);
+    engine.apply(&DataPlaneOp::AddPolicy(discard), NOW).unwrap();
+    assert_eq!(receive(&mut engine, &sealed[0]).0, Verdict::Taken);
+    let out: Vec<_> = packets(&mut engine, NOW).into_iter().map(|(verdict, _)| verdict).collect();
+    assert_eq!(out, [Verdict::Drop(DropReason::UnexpectedProtection), Verdict::Deliver]);
 }
 
 // RFC 9347 §2.2.3.
