@@ -241,6 +241,10 @@ pub const V1_CANDIDATES: usize = 16;
 /// Quick modes under way on one ISAKMP SA.
 pub const V1_QUICK_MODES: usize = 64;
 
+/// Those that we begin: strongSwan keeps the IVs of three exchanges (`charon.max_ikev1_exchanges`), and cannot read the last message of
+/// one that it has lost to a fourth. One is left to the peer.
+pub const V1_QUICK_MODES_OF_OURS: usize = 2;
+
 /// Transactions of an ISAKMP SA that are remembered.
 pub const V1_TRANSACTIONS: usize = 16;
 

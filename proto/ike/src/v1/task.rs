@@ -191,7 +191,9 @@ impl Live for Session {
         let mut held = VecDeque::new();
         while let Some(task) = self.tasks.pop_front() {
             match task {
-                Task::Create(_) | Task::RekeyChild(_) if !self.gate.is_open() => held.push_back(task),
+                Task::Create(_) | Task::RekeyChild(_) if !self.gate.is_open() || !quick_mode::may_ask(&self) => {
+                    held.push_back(task)
+                }
                 task => {
                     if self.perform(task, &ends, core).is_err() {
                         core.put_off_own(ends.our_spi());

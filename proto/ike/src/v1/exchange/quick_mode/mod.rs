@@ -188,6 +188,12 @@ fn settle(session: &mut Session, old: Option<Spi>) {
     }
 }
 
+/// Whether we may begin one more now: the others wait for the end of one.
+pub(crate) fn may_ask(session: &Session) -> bool {
+    let asked = session.exchanges.values().filter(|exchange| matches!(exchange.state, State::Asked(_))).count();
+    asked < limits::V1_QUICK_MODES_OF_OURS
+}
+
 /// Whether there may be one more.
 fn room(session: &Session, core: &Core) -> Result<(), Error> {
     ike_sa::room(session.children.len(), &session.remote.name, &session.identities.1, core)?;
