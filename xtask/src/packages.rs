@@ -35,6 +35,7 @@ pub const LAB: &[&str] = &[
     "libstrongswan-extra-plugins",
     "libstrongswan-standard-plugins",
     "libunbound8",
+    "make",
     "openssl",
     "qemu-system-x86",
     "softhsm2",
