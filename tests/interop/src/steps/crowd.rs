@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use super::Scene;
 use crate::crowd::{PORT, PROGRESS, ROUNDS, patience};
@@ -39,18 +39,33 @@ fn cross(scene: &mut Scene<'_>, helper: &str, count: usize, (from, to): (&str, &
          setsid {helper} crowd {from} {to} {count} </dev/null >{PROGRESS}/log 2>&1 & echo $! >{PROGRESS}/pid"
     ))?;
     let told = |what: &str| {
+        // It tells a last time before it ends, so that is looked for second.
+        let line = format!(
+            "[ -e /proc/$(cat {PROGRESS}/pid) ] || echo ended; [ ! -e {PROGRESS}/{what} ] || echo told; cat {PROGRESS}/log"
+        );
         wait_for(patience(count).as_secs() + 60, what, || {
-            host.sh(&format!(
-                "[ -e {PROGRESS}/{what} ] || {{ cat {PROGRESS}/log; [ -e /proc/$(cat {PROGRESS}/pid) ] || echo ended; false; }}"
-            ))
-        })
+            let answer = host.sh(&line)?;
+            match answer.trim() {
+                said if said.lines().any(|line| line == "told") => Ok(Ok(())),
+                said if said.starts_with("ended") => {
+                    Ok(Err(anyhow!("the program of the flows ended before `{what}`: {said}")))
+                }
+                said => bail!("the program of the flows says: {said}"),
+            }
+        })?
     };
+    let ask = |what: &str| host.sh(&format!("touch {PROGRESS}/{what}"));
+    let agree = AGREE + patience(count).as_secs() / 10;
     told("up")?;
-    let before = wait_for(AGREE, "SAs of its own for each flow on both sides", || counted(scene, count))?;
-    host.sh(&format!("touch {PROGRESS}/go"))?;
+    // What the daemons list takes long, and the flows go on meanwhile; what the kernels count does not.
+    let flows = wait_for(agree, "SAs of its own for each flow on both sides", || named(scene, count))?;
+    ask("still")?;
+    told("quiet")?;
+    let before = wait_for(agree, "the same counts on both sides", || counted(scene, &flows))?;
+    ask("go")?;
     told("done")?;
-    wait_for(AGREE, "each packet on the pair of its flow", || {
-        let after = counted(scene, count)?;
+    wait_for(agree, "each packet on the pair of its flow", || {
+        let after = counted(scene, &flows)?;
         for (flow, now) in after {
             let start = before.get(&flow).with_context(|| format!("{flow} has other SAs now"))?;
             let (there, back) = (now.sas.0 - start.sas.0, now.sas.1 - start.sas.1);
@@ -66,7 +81,7 @@ fn cross(scene: &mut Scene<'_>, helper: &str, count: usize, (from, to): (&str, &
         }
         Ok(())
     })?;
-    host.sh(&format!("touch {PROGRESS}/end"))?;
+    ask("end")?;
     wait_for(IDLE, "the SAs that carry nothing to go", || {
         scene.no_child()?;
         for listing in [scene.swan_host.kernel("ip xfrm state")?, host.sh("ip xfrm state")?] {
@@ -84,9 +99,9 @@ struct Flow {
     sockets: Option<Counted>,
 }
 
-/// The flows by what the peer lists of them: they are as many as there should be, both sides have the same SAs, and both
-/// kernels have counted the same on each.
-fn counted(scene: &mut Scene<'_>, count: usize) -> Result<BTreeMap<String, Flow>> {
+/// The flows by what the peer lists of them, each with the SPIs of what the peer gets and sends: they are as many as there should be,
+/// and both sides have the same SAs.
+fn named(scene: &mut Scene<'_>, count: usize) -> Result<BTreeMap<String, (String, String)>> {
     let (swan, ravelin) = (scene.swan.view()?, scene.ravelin.view()?);
     let names = |child: &Child| (child.spi_in.clone(), child.spi_out.clone());
     let mut theirs: Vec<_> = swan.children.iter().map(names).collect();
@@ -94,35 +109,44 @@ fn counted(scene: &mut Scene<'_>, count: usize) -> Result<BTreeMap<String, Flow>
     theirs.sort();
     ours.sort();
     ensure!(theirs == ours, "the peer has {} SAs, Ravelin {}", theirs.len(), ours.len());
+    let mut flows = BTreeMap::new();
+    for child in &swan.children {
+        let selector = child.fields.get("remote-ts").context("the peer lists no selector")?;
+        ensure!(flows.insert(selector.clone(), names(child)).is_none(), "{selector} has several SAs");
+    }
+    let of = |kind: &str| flows.keys().filter(|flow| flow.contains(kind)).count();
+    let (tcp, udp) = (of("/32[tcp/"), of("/32[udp/"));
+    ensure!((tcp, udp, flows.len()) == (count, count, 2 * count), "{tcp} of TCP, {udp} of UDP: {:?}", flows.keys());
+    Ok(flows)
+}
+
+/// What was counted of these flows: both kernels have their states and no others, and have counted the same on each.
+fn counted(scene: &Scene<'_>, flows: &BTreeMap<String, (String, String)>) -> Result<BTreeMap<String, Flow>> {
     let listing = "ip -s xfrm state";
     let kernels =
         (states::packets(&scene.swan_host.kernel(listing)?)?, states::packets(&scene.ravelin_host.sh(listing)?)?);
     ensure!(
-        (kernels.0.len(), kernels.1.len()) == (4 * count, 4 * count),
-        "the peer's kernel has {} states, Ravelin's {}, for {count} flows of each kind",
+        (kernels.0.len(), kernels.1.len()) == (2 * flows.len(), 2 * flows.len()),
+        "the peer's kernel has {} states, Ravelin's {}, for {} flows",
         kernels.0.len(),
-        kernels.1.len()
+        kernels.1.len(),
+        flows.len()
     );
     let sockets = sockets(&scene.ravelin_host.sh(&format!("ss -tinHO dport = :{PORT}"))?)?;
-    let mut flows = BTreeMap::new();
-    for child in &swan.children {
-        let selector = child.fields.get("remote-ts").context("the peer lists no selector")?;
+    let mut all = BTreeMap::new();
+    for (selector, (inbound, outbound)) in flows {
         let both = |spi: &String| -> Result<u64> {
             let of = |kernel: &BTreeMap<String, u64>| kernel.get(spi).copied();
             let (theirs, ours) = (of(&kernels.0), of(&kernels.1));
             ensure!(theirs == ours, "SA {spi} of {selector}: the peer's kernel counted {theirs:?}, Ravelin's {ours:?}");
             ours.with_context(|| format!("no kernel has the SA {spi} of {selector}"))
         };
-        let sas = (both(&child.spi_in)?, both(&child.spi_out)?);
+        let sas = (both(inbound)?, both(outbound)?);
         let port = selector.split_once("/32[tcp/").and_then(|(_, port)| port.strip_suffix(']'));
         let own = port.map(|port| sockets.get(port).copied().with_context(|| format!("no socket has port {port}")));
-        let flow = Flow { sas, sockets: own.transpose()? };
-        ensure!(flows.insert(selector.clone(), flow).is_none(), "{selector} has several SAs");
+        all.insert(selector.clone(), Flow { sas, sockets: own.transpose()? });
     }
-    let of = |kind: &str| flows.keys().filter(|flow| flow.contains(kind)).count();
-    let (tcp, udp) = (of("/32[tcp/"), of("/32[udp/"));
-    ensure!((tcp, udp, flows.len()) == (count, count, 2 * count), "{tcp} of TCP, {udp} of UDP: {:?}", flows.keys());
-    Ok(flows)
+    Ok(all)
 }
 
 /// The segments that each TCP connection has sent and received, by its own port, of `ss -tinHO`.
