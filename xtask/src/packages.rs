@@ -10,13 +10,15 @@ use crate::workspace::{Workspace, run, succeeds};
 pub const RUN: &[&str] = &["iproute2", "nftables"];
 
 /// What `tests/interop` needs beyond that: strongSwan as the peer, a virtual machine whose kernel has ESP, and the libraries and
-/// tools of Libreswan and OpenIKED, whose own packages conflict with strongSwan's and are unpacked by the lab.
+/// tools of Libreswan and OpenIKED, whose own packages conflict with strongSwan's and are unpacked by the lab; and what builds a
+/// module of the guest's kernel.
 pub const LAB: &[&str] = &[
     "busybox-static",
     "cpio",
     "ethtool",
     "freeradius",
     "freeradius-utils",
+    "gcc",
     "hostapd",
     "iptables",
     "iputils-ping",
@@ -26,6 +28,7 @@ pub const LAB: &[&str] = &[
     "libcharon-extra-plugins",
     "libcurl3-gnutls",
     "libcurl3-nss",
+    "libelf1",
     "libevent-2.1-7",
     "libevent-core-2.1-7",
     "libevent-pthreads-2.1-7",

@@ -2,7 +2,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `topology` | lines `peer userspace|kernel|strongswan6|libreswan|libreswan5|openiked|vpnc`, `nat none|ravelin|swan`, `host daemon|smoltcp|kernel`, `certificates KIND`, `attributes GROUP`, `token`, `radius METHOD [NAME=VALUE...]`, `swan-radius METHOD` (the server of the peer; with `sim`, `aka` and `aka-prime` hostapd) and `kernel VERSION|iptfs|no-iptfs`, what the guest's has to be; a first comment says what the case shows |
+//! | `topology` | lines `peer userspace|kernel|strongswan6|libreswan|libreswan5|openiked|vpnc`, `nat none|ravelin|swan`, `host daemon|smoltcp|kernel`, `certificates KIND`, `attributes GROUP`, `token`, `netdevsim`, `radius METHOD [NAME=VALUE...]`, `swan-radius METHOD` (the server of the peer; with `sim`, `aka` and `aka-prime` hostapd) and `kernel VERSION|iptfs|no-iptfs`, what the guest's has to be; a first comment says what the case shows |
 //! | `ravelin.rc` | the lines given to `ravelin daemon --rc`, with names of the [`Plan`] in braces |
 //! | `ravelin.conf` | in its place, what is given to `ravelin daemon --swanctl` |
 //! | `swanctl.conf` | in its place, what a step `swanctl --load-all` loads |
@@ -53,6 +53,8 @@ pub struct Case {
     pub attributes: Option<String>,
     /// Its key is on a PKCS #11 token, and in no file.
     pub token: bool,
+    /// A device that takes the cryptography of ESP is in front of Ravelin.
+    pub netdevsim: bool,
     /// A RADIUS server is beside Ravelin.
     pub radius: Option<Radius>,
     /// What the guest's kernel has to be for it.
@@ -155,7 +157,7 @@ pub fn load_all(folder: &Path) -> Result<Vec<Case>> {
 
 fn load(folder: &Path, common: &str) -> Result<Case> {
     let name = folder.file_name().context("a folder without a name")?.to_string_lossy().into_owned();
-    let Topology { about, peer, nat, own, papers, attributes, token, radius, kernel } =
+    let Topology { about, peer, nat, own, papers, attributes, token, netdevsim, radius, kernel } =
         parse_topology(&read(&folder.join("topology"))?)?;
     let steps = parse_steps(&read(&folder.join("expect"))?)?;
     let ravelin = match ["ravelin.conf", "swanctl.conf", "account.conf"].map(|name| folder.join(name)) {
@@ -181,6 +183,7 @@ fn load(folder: &Path, common: &str) -> Result<Case> {
         papers,
         attributes,
         token,
+        netdevsim,
         radius,
         kernel,
         ravelin,
@@ -204,6 +207,7 @@ struct Topology {
     papers: Option<papers::Keys>,
     attributes: Option<String>,
     token: bool,
+    netdevsim: bool,
     radius: Option<Radius>,
     kernel: Option<Need>,
 }
@@ -211,8 +215,8 @@ struct Topology {
 fn parse_topology(text: &str) -> Result<Topology> {
     let about =
         text.lines().next().and_then(|line| line.strip_prefix("# ")).context("topology: first line is no comment")?;
-    let (mut peer, mut nat, mut own, mut papers, mut attributes, mut token, mut radius, mut kernel) =
-        (None, Nat::None, Own::Daemon, None, None, false, None, None);
+    let (mut peer, mut nat, mut own, mut papers, mut attributes, mut token, mut netdevsim, mut radius, mut kernel) =
+        (None, Nat::None, Own::Daemon, None, None, false, false, None, None);
     for line in lines(text).map(|(_, line)| line) {
         match line.split_whitespace().collect::<Vec<_>>()[..] {
             ["peer", "userspace"] => peer = Some(Peer::Userspace),
@@ -230,6 +234,7 @@ fn parse_topology(text: &str) -> Result<Topology> {
             ["host", "kernel"] => own = Own::Kernel,
             ["attributes", group] => attributes = Some(group.to_owned()),
             ["token"] => token = true,
+            ["netdevsim"] => netdevsim = true,
             ["radius", method, ref reply @ ..] => {
                 let reply = reply.iter().map(|it| (*it).to_owned()).collect();
                 radius = Some(Radius { method: method.to_owned(), reply, of_peer: false });
@@ -243,13 +248,13 @@ fn parse_topology(text: &str) -> Result<Topology> {
             ["certificates", word] if let Some(keys) = papers::keys(word) => papers = Some(keys),
             _ => bail!(
                 "topology: `{line}`: expected `peer userspace|kernel|strongswan6|libreswan|libreswan5|openiked|vpnc`, `nat none|ravelin|swan`, `host daemon|smoltcp|kernel`, \
-                 `attributes GROUP`, `token`, `radius METHOD [NAME=VALUE...]`, `swan-radius METHOD`, `kernel VERSION|iptfs|no-iptfs` or `certificates KIND` with rsa, p256, p384, \
+                 `attributes GROUP`, `token`, `netdevsim`, `radius METHOD [NAME=VALUE...]`, `swan-radius METHOD`, `kernel VERSION|iptfs|no-iptfs` or `certificates KIND` with rsa, p256, p384, \
                  p521, ed25519, ed448, brainpool256, brainpool384 or brainpool512"
             ),
         }
     }
     let (about, peer) = (about.to_owned(), peer.context("topology: no line `peer`")?);
-    Ok(Topology { about, peer, nat, own, papers, attributes, token, radius, kernel })
+    Ok(Topology { about, peer, nat, own, papers, attributes, token, netdevsim, radius, kernel })
 }
 
 fn parse_steps(text: &str) -> Result<Vec<Step>> {

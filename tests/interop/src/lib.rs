@@ -15,6 +15,7 @@ pub mod capture;
 pub mod case;
 pub mod contract;
 pub mod crowd;
+pub mod device;
 pub mod gre;
 pub mod guest;
 pub mod hostapd;

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::capture::Capture;
 use crate::case::{self, Case, Own};
+use crate::device::{self, Device};
 use crate::guest::{Guest, Recipe};
 use crate::lab::{self, Host, Lab};
 use crate::matrix::{self, Combination};
@@ -240,6 +241,10 @@ pub fn run(options: &Options, places: &Places) -> Result<ExitCode> {
             let built = if wanted { recipe(options, places).build() } else { Ok(()) };
             let peers: BTreeSet<Peer> = cases.iter().map(|case| case.peer).filter(|_| wanted).collect();
             peers.into_iter().for_each(|peer| peer.unpack(&places.source.join("guest"), &places.cache));
+            if built.is_ok() && cases.iter().any(|case| case.netdevsim && wanted) {
+                let recipe = recipe(options, places);
+                device::build(&recipe.scripts, &recipe.cache);
+            }
             sandbox::enter(NO_GUEST, &built.err().map_or_else(String::new, |error| format!("{error:#}")))
         }
         Some(obstacle) => {
@@ -382,6 +387,9 @@ fn attempt<'a>(
     if case.attributes.is_some() && !peers::present(papers::PKI) {
         missing.push(papers::PKI);
     }
+    if case.netdevsim && !device::present(&recipe(options, places).cache) {
+        missing.push("netdevsim of the guest's kernel");
+    }
     if case.token && !peers::present(token::PROGRAM) {
         missing.push(token::PROGRAM);
     }
@@ -433,6 +441,7 @@ fn run_case(case: &Case, options: &Options, places: &Places, host: Host<'_>, fol
         _ => Host::Namespace(&lab::RAVELIN),
     };
     let _lab = Lab::build(&case.plan, near, host).context("building the network")?;
+    let _device = if case.netdevsim { Some(Device::plug(near).context("plugging netdevsim in")?) } else { None };
     // The guest's serves from its start on.
     let mut servers = Vec::new();
     for (side, name) in [(near, "server-ravelin.log"), (host, "server-swan.log")] {

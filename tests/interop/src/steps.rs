@@ -101,6 +101,11 @@ const WORDS: &[Word] = &[
     ),
     word("kernel TEXT...: the peer's kernel lists this of its states", 1..=9, kernel::kernel),
     word("own TEXT...: Ravelin's kernel lists this of its states and policies", 1..=9, kernel::own),
+    word(
+        "device COUNT: netdevsim holds so many SAs, the same that Ravelin's kernel lists as its",
+        1..=1,
+        kernel::device,
+    ),
     word("ways: Ravelin's kernel keeps each state to its direction where it can (Linux 6.10)", 0..=0, kernel::ways),
     word(
         "processors COUNT SIDE BETWEEN: pings of each of so many processors of that side go over an SA of its own, by its kernel's count",

@@ -1,10 +1,12 @@
 //! The words about what kernels have and count, and about keys set there by hand.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, Result, ensure};
 
 use super::{SETTLE, STATES, Scene};
 use crate::case::version;
-use crate::node::states;
+use crate::node::{plain_spi, states};
 use crate::process::wait_for;
 use crate::traffic;
 
@@ -25,6 +27,41 @@ pub(super) fn own(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
         }
         Ok(())
     })
+}
+
+/// The file in which netdevsim lists what it holds.
+const HOLDS: &str = "/sys/kernel/debug/netdevsim/netdevsim1/ports/0/ipsec";
+
+pub(super) fn device(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    let count: usize = words[0].parse()?;
+    wait_for(SETTLE, "the SAs of the device", || {
+        let held = scene.swan_host.kernel(&format!("cat {HOLDS}"))?;
+        let listed = scene.ravelin_host.sh("ip -d xfrm state")?;
+        let (device, kernel) = (held_by_device(&held), given_to_device(&listed));
+        ensure!(device == kernel, "the device holds {device:?}, the kernel has given it {kernel:?}:\n{held}\n{listed}");
+        ensure!(device.len() == count, "the device holds {device:?}, expected {count}:\n{listed}");
+        Ok(())
+    })
+}
+
+/// The SPIs that netdevsim lists.
+fn held_by_device(text: &str) -> BTreeSet<String> {
+    let words = text.split_whitespace().filter_map(|word| word.strip_prefix("spi="));
+    words.map(plain_spi).collect()
+}
+
+/// The SPIs of the states that `ip -d xfrm state` lists with the device.
+fn given_to_device(listing: &str) -> BTreeSet<String> {
+    let mut spi = None;
+    let mut given = BTreeSet::new();
+    for line in listing.lines() {
+        if let Some((_, rest)) = line.split_once(" spi ") {
+            spi = rest.split(['(', ' ']).next().map(plain_spi);
+        } else if line.trim().starts_with("crypto offload parameters: dev sim0") {
+            given.extend(spi.take());
+        }
+    }
+    given
 }
 
 /// The kernel in which states have a direction.
@@ -137,4 +174,23 @@ pub(super) fn cross(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
     let wanted = if words[1] == "ah" { seen.ah } else { seen.esp };
     ensure!(wanted > 0 && wanted == seen.esp + seen.udp_esp + seen.ah, "on the wire: {seen:?}");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_and_its_kernel_list_the_same() {
+        let held = "SA count=2 tx=0\nsa[0] rx ipaddr=192.0.2.1\n\
+                    sa[0]    spi=0x0c6e4bd2 proto=0x32 salt=0x01020304 crypt=1\nsa[0]    key=0x1 2 3 4\n\
+                    sa[1]    spi=0x00000100 proto=0x32 salt=0x01020304 crypt=1\n";
+        let listed = "src 192.0.2.2 dst 192.0.2.1\n\tproto esp spi 0x0c6e4bd2(208554962) reqid 1(0x1) mode tunnel\n\
+                      \tcrypto offload parameters: dev sim0 dir in\n\
+                      src 192.0.2.1 dst 192.0.2.2\n\tproto esp spi 0x00000100 reqid 1 mode tunnel\n\
+                      \tcrypto offload parameters: dev sim0 dir out\n\
+                      src 192.0.2.1 dst 192.0.2.2\n\tproto esp spi 0x00000101 reqid 1 mode tunnel\n";
+        assert_eq!(held_by_device(held), BTreeSet::from(["c6e4bd2", "100"].map(str::to_owned)));
+        assert_eq!(given_to_device(listed), held_by_device(held));
+    }
 }
