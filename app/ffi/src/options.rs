@@ -81,7 +81,7 @@ impl TryFrom<RvlOptions> for SaOptions {
             dummies: None,
             later_fragments: has(RVL_LATER_FRAGMENTS),
             zero_checksum: has(RVL_ZERO_CHECKSUM),
-            mark: None,
+            marks: Default::default(),
             set_mark: None,
             output_mark: None,
             offload: Default::default(),

@@ -454,7 +454,7 @@ fn policy_of(op: &DataPlaneOp) -> Option<PolicyId> {
 
 /// What of a policy only the kernel can, and why.
 fn of_the_kernel(options: &SaOptions, domain: Domain) -> Option<&'static str> {
-    if options.mark.or(options.set_mark).or(options.output_mark).is_some() {
+    if options.marks.any() || options.set_mark.or(options.output_mark).is_some() {
         return Some(
             "a TUN device carries no marks: nftables can give what comes out of it one (`iifname`), and the data plane \
              `kernel` selects and marks by the policy",

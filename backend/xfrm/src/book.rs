@@ -2,13 +2,14 @@
 //! change can be taken back until it is known that the kernel has carried it out.
 
 use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
+use std::ops::Range;
 use std::sync::Arc;
 
 use ravelin_types::dataplane::DataPlaneError;
-use ravelin_types::if_id::{IfId, IfIds};
+use ravelin_types::if_id::IfIds;
 use ravelin_types::interface::Interface;
-use ravelin_types::options::{Offload, Processors};
+use ravelin_types::mark::Marks;
+use ravelin_types::options::{Offload, Processors, SaOptions};
 use ravelin_types::policy::{Action, Domain, Policy, PolicyId};
 use ravelin_types::sa::{Direction, SaId, SaParams};
 
@@ -42,9 +43,33 @@ pub(crate) struct Step {
     pub may_be_gone: bool,
 }
 
-/// A policy; where the interfaces come with the SAs, one time without them and once for each of those, with the selectors of
-/// the newest of its SAs.
-type Which = (PolicyId, IfIds);
+/// A policy; where its interfaces or marks come with the SAs, one time without them and once for each of those, with the
+/// selectors of the newest of its SAs.
+type Which = (PolicyId, Own);
+
+/// What tells the packets of SAs apart besides their selectors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Own {
+    if_ids: IfIds,
+    marks: Marks,
+}
+
+impl Own {
+    fn of(options: &SaOptions) -> Self {
+        Own { if_ids: options.if_ids, marks: options.marks }
+    }
+
+    fn of_policy(policy: &Policy) -> Self {
+        match &policy.action {
+            Action::Protect(protection) => Own::of(&protection.options),
+            Action::Bypass | Action::Discard => Own::default(),
+        }
+    }
+
+    fn comes_with_the_sa(self) -> bool {
+        self.if_ids.come_with_the_sa() || self.marks.come_with_the_sa()
+    }
+}
 
 #[derive(Default)]
 pub(crate) struct Book {
@@ -246,14 +271,15 @@ impl Book {
         for (name, message) in names.into_iter().zip(self.states(params)?) {
             if let Some(there) = self.found.states.remove(&name) {
                 let is_it = states::same(&there, &message);
+                let removal = states::removal_of(name, &there);
                 self.undo.push(Undo::FoundState(name, there));
                 // An SA of an earlier daemon goes on where it was: begun anew, its numbers would come a second time.
                 if is_it {
                     continue;
                 }
-                steps.push(Step { request: states::removal(name).into(), undo: None, may_be_gone: true });
+                steps.push(Step { request: removal.into(), undo: None, may_be_gone: true });
             }
-            let undo = Some(states::removal(name).into());
+            let undo = Some(states::removal_of(name, &message).into());
             steps.push(Step { request: Request { message, flags: EXCLUSIVE }, undo, may_be_gone: false });
         }
         self.put_sa(id, Some(Arc::new(params.clone())));
@@ -267,8 +293,8 @@ impl Book {
     /// The requests that install the states of an SA.
     pub(crate) fn states(&self, params: &SaParams) -> Result<Vec<Message>, DataPlaneError> {
         let policy = self.policy(params.policy);
-        // An interface of its own has entries with the SA's own selectors.
-        let shared = policy.filter(|policy| !comes_with_the_sa(policy));
+        // An interface or a mark of its own has entries with the SA's own selectors.
+        let shared = policy.filter(|policy| !Own::of_policy(policy).comes_with_the_sa());
         let selectors = shared.map(|policy| (policy.local.as_slice(), policy.remote.as_slice()));
         let tie = match params.options.if_ids {
             ids if ids.any() => Tie::Interface(ids),
@@ -283,7 +309,7 @@ impl Book {
         let old = self.sas.get(&id).cloned().ok_or(DataPlaneError::NoSuchSa(id))?;
         self.put_sa(id, None);
         let steps = states::names(&old).into_iter().map(|name| Step {
-            request: states::removal(name).into(),
+            request: states::removal(name, states::mark(&old)).into(),
             undo: None,
             // The kernel removes it by itself when a hard limit is passed.
             may_be_gone: true,
@@ -333,7 +359,7 @@ impl Book {
     }
 
     /// An outbound SA of a policy goes. With the last one nothing is known any more of how its SAs look.
-    /// Entries for the interface that came with it go, too.
+    /// Entries for the interface or the mark that came with it go, too.
     fn forget(&mut self, params: &SaParams) -> Vec<Step> {
         let which = self.which(params);
         let old = self.newest.remove(&which);
@@ -348,8 +374,8 @@ impl Book {
 
     /// Whose entries an SA has part in.
     fn which(&self, params: &SaParams) -> Which {
-        let apart = self.policy(params.policy).is_some_and(comes_with_the_sa);
-        (params.policy, if apart { params.options.if_ids } else { IfIds::default() })
+        let apart = self.policy(params.policy).is_some_and(|policy| Own::of_policy(policy).comes_with_the_sa());
+        (params.policy, if apart { Own::of(&params.options) } else { Own::default() })
     }
 
     /// Lets the entries of a policy follow an outbound SA.
@@ -374,12 +400,11 @@ impl Book {
 
     /// Puts other entries in the place of a policy's: what stays is replaced, what is new comes before what goes.
     fn set_entries(&mut self, which: Which, policy: Policy, shape: Option<Shape>) -> Result<Vec<Step>, DataPlaneError> {
-        let named = if_ids(&policy);
-        let messages = match which.1 {
-            ids if ids.any() => policies::entries(&policy, shape, &Tie::Interface(ids))?,
-            _ if comes_with_the_sa(&policy) => Vec::new(),
-            _ if named.any() => policies::entries(&policy, shape, &Tie::Interface(named))?,
-            _ => policies::entries(&policy, shape, &self.tie(policy.domain))?,
+        let settled = if which == itself(which.0) { Own::of_policy(&policy) } else { which.1 };
+        let messages = match settled {
+            open if open.comes_with_the_sa() => Vec::new(),
+            Own { if_ids, marks } if if_ids.any() => policies::entries(&policy, shape, &Tie::Interface(if_ids), marks)?,
+            Own { marks, .. } => policies::entries(&policy, shape, &self.tie(policy.domain), marks)?,
         };
         let old = self.policies.get(&which).cloned();
         let mut before: BTreeMap<Key, &Message> =
@@ -427,26 +452,14 @@ impl Book {
     }
 }
 
-/// A policy without interfaces that come with its SAs.
+/// A policy without what comes with its SAs.
 fn itself(id: PolicyId) -> Which {
-    (id, IfIds::default())
+    (id, Own::default())
 }
 
 /// And with each of them.
-fn every(id: PolicyId) -> RangeInclusive<Which> {
-    let last = IfId::OfIkeSa;
-    itself(id)..=(id, IfIds { inbound: last, outbound: last })
-}
-
-fn if_ids(policy: &Policy) -> IfIds {
-    match &policy.action {
-        Action::Protect(protection) => protection.options.if_ids,
-        Action::Bypass | Action::Discard => IfIds::default(),
-    }
-}
-
-fn comes_with_the_sa(policy: &Policy) -> bool {
-    if_ids(policy).come_with_the_sa()
+fn every(id: PolicyId) -> Range<Which> {
+    itself(id)..itself(PolicyId(id.0.saturating_add(1)))
 }
 
 fn remove_policy(message: &Message) -> Step {

@@ -39,16 +39,11 @@ pub(crate) fn list(netlink: &mut Netlink) -> Result<Vec<(Note, Selector)>, Refus
             && own::policy(state.reqid).is_some()
         {
             let StateInfo { id, src, seq, mode, reqid, selector, .. } = state.clone();
-            let (mark, processor) = (mark(&message), processor(&message));
+            let (mark, processor) = (states::mark_of(&message), processor(&message));
             notes.push((Note { id, src, seq, mode, reqid, mark, processor, since: Instant::now() }, selector));
         }
     })?;
     Ok(notes)
-}
-
-/// The mark of the packet that asked.
-pub(crate) fn mark(message: &Message) -> Option<Mark> {
-    message.find(|attribute| if let Attribute::Mark(mark) = attribute { Some(mark.clone()) } else { None })
 }
 
 /// The processor that asked for an SA of its own.
@@ -76,9 +71,7 @@ pub(crate) fn release(netlink: &mut Netlink, note: &Note) {
         return; // It is gone already.
     };
     if let Some(name) = states::name(&named) {
-        let mut removal = states::removal(name);
-        removal.attributes.extend(note.mark.clone().map(Attribute::Mark));
-        let _ = netlink.request(&removal.into());
+        let _ = netlink.request(&states::removal(name, note.mark.clone()).into());
     }
 }
 

@@ -103,7 +103,7 @@ impl XfrmDataPlane {
     /// A kernel without a device that takes the cryptography does it itself, without a word.
     fn look(&mut self, params: &SaParams, asked: Offload) -> Result<(), DataPlaneError> {
         let taken = states::names(params).into_iter().any(|name| {
-            let state = self.netlink.ask(&states::question(name));
+            let state = self.netlink.ask(&states::question(name, params));
             state.is_ok_and(|state| state.attributes.iter().any(|a| matches!(a, Attribute::Offload(_))))
         });
         match asked {

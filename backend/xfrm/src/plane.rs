@@ -386,7 +386,7 @@ impl XfrmDataPlane {
     fn take_out(&mut self, name: Name, mut successor: Message) -> Result<Message, DataPlaneError> {
         let lost = |what: &str| DataPlaneError::System(format!("the SA {} to {} cannot move: {what}", name.2, name.0));
         let mut witness = Events::open(&[group::SA]).map_err(|error| lost(&error.to_string()))?;
-        let removal = states::removal(name);
+        let removal = states::removal_of(name, &successor);
         self.netlink.request(&removal.clone().into()).map_err(|refusal| refused(&removal, None, &refusal))?;
         let mut last = None;
         while let Some(notices) = witness.poll() {
@@ -447,7 +447,8 @@ impl DataPlane for XfrmDataPlane {
     fn sa(&mut self, id: SaId) -> Option<SaStatus> {
         let params = self.book.sa(id).cloned()?;
         let names = states::names(&params).into_iter().filter(watch::counts);
-        let found: Vec<Message> = names.filter_map(|name| self.netlink.ask(&states::question(name)).ok()).collect();
+        let found: Vec<Message> =
+            names.filter_map(|name| self.netlink.ask(&states::question(name, &params)).ok()).collect();
         let counters = found.iter().map(states::counters).reduce(watch::sum).unwrap_or_default();
         Some(SaStatus { params: SaParams::clone(&params), counters })
     }

@@ -4,14 +4,15 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ravelin_types::Spi;
 use ravelin_types::dataplane::DataPlaneError;
-use ravelin_types::options::{Df, Dscp, Mark, Mss, Processors, SaOptions};
+use ravelin_types::mark::Marks;
+use ravelin_types::options::{Df, Dscp, Mss, Processors, SaOptions};
 use ravelin_types::policy::{Action, Mode, Policy, Protection};
 use ravelin_types::proposal::Suite;
 use ravelin_types::sa::{Direction, SaParams};
 
 use crate::msg::attribute::{Attribute, Offload, offload};
 use crate::msg::bytes::Field;
-use crate::msg::parts::{self, Id, Limits, Selector, family};
+use crate::msg::parts::{Id, Limits, Selector, family};
 use crate::msg::policy::{PolicyInfo, Template, action, direction, flag};
 use crate::msg::state::mode;
 use crate::msg::{Body, Message, kind};
@@ -97,20 +98,21 @@ impl Shape {
     }
 }
 
-/// The entries of a policy, in the order in which they are added: what lets nothing through in the clear comes first.
+/// The entries of a policy for packets with these marks, in the order in which they are added: what lets nothing through in the clear comes first.
 ///
 /// # Errors
 /// What the kernel has no words for.
-pub(crate) fn entries(policy: &Policy, shape: Option<Shape>, tie: &Tie) -> Result<Vec<Message>, DataPlaneError> {
+pub(crate) fn entries(
+    policy: &Policy,
+    shape: Option<Shape>,
+    tie: &Tie,
+    marks: Marks,
+) -> Result<Vec<Message>, DataPlaneError> {
     let named = |why: String| DataPlaneError::invalid(format_args!("policy {}: {why}", policy.name));
     let tag = own::reqid(policy.id)?;
     let select = |way| selectors(&policy.local, &policy.remote, way).map_err(named);
     let (out, back) = (select(Way::Out)?, select(Way::In)?);
-    let mark = match &policy.action {
-        Action::Protect(protection) => protection.options.mark,
-        _ => None,
-    };
-    if mark.is_some() && matches!(tie, Tie::Vti(_)) {
+    if marks.any() && matches!(tie, Tie::Vti(_)) {
         return Err(named("a VTI selects by its key: leave --mark out, or make its interface without --key".into()));
     }
     let entry = |selector: &Selector, towards: u8, action: u8, templates: Vec<Template>| {
@@ -129,7 +131,7 @@ pub(crate) fn entries(policy: &Policy, shape: Option<Shape>, tie: &Tie) -> Resul
         }
         let way = if towards == direction::OUT { Direction::Outbound } else { Direction::Inbound };
         message.attributes.extend(tie.attribute(way));
-        message.attributes.extend(mark.map(|Mark { value, mask }| Attribute::Mark(parts::Mark { value, mask })));
+        message.attributes.extend(marks.of(way).mark().map(|mark| Attribute::Mark(mark.into())));
         message
     };
     let mut all = Vec::new();

@@ -151,7 +151,7 @@ pub(crate) fn settle(plane: &mut XfrmDataPlane) -> Vec<String> {
             Some(id) => drop(kept.insert(id)),
             None => {
                 plane.book.found.states.remove(&name);
-                gone.push(Request::from(states::removal(name)));
+                gone.push(Request::from(states::removal_of(name, &message)));
             }
         }
     }
@@ -180,8 +180,8 @@ pub(crate) fn relieve(plane: &mut XfrmDataPlane, policy: PolicyId) {
     if old.is_empty() {
         return;
     }
-    old.iter().for_each(|name| drop(plane.book.found.states.remove(name)));
-    let requests: Vec<Request> = old.into_iter().map(|name| states::removal(name).into()).collect();
+    let gone = old.into_iter().filter_map(|name| Some((name, plane.book.found.states.remove(&name)?)));
+    let requests: Vec<Request> = gone.map(|(name, state)| states::removal_of(name, &state).into()).collect();
     plane.netlink.requests(&requests);
 }
 
@@ -192,7 +192,7 @@ pub(crate) fn relieve(plane: &mut XfrmDataPlane, policy: PolicyId) {
 pub(crate) fn remove_ours(netlink: &mut Netlink) -> Result<usize, Error> {
     let found = find(netlink).map_err(|refusal| Error::refused("list what is in the kernel", &refusal))?;
     // SAs first: without them nothing passes, without policies everything would.
-    let states = found.states.keys().map(|name| Request::from(states::removal(*name)));
+    let states = found.states.iter().map(|(name, state)| Request::from(states::removal_of(*name, state)));
     let policies = found.policies.values().map(|message| Request::from(policies::removal(message)));
     let requests: Vec<Request> = states.chain(policies).collect();
     let refusals = netlink.requests(&requests);
@@ -242,13 +242,13 @@ impl XfrmDataPlane {
             let way = if id.direction == Direction::Inbound { "in" } else { "out" };
             lines.push(format!("+ the SA with SPI {} to {} ({way}) is gone", id.spi, id.dst));
         }
-        for name in found.states.keys().filter(|name| self.book.named(**name).is_none()) {
+        for (name, state) in found.states.iter().filter(|(name, _)| self.book.named(**name).is_none()) {
             let kept = if self.book.found.states.contains_key(name) {
                 " (of an earlier daemon, until there is a new one)"
             } else {
                 ""
             };
-            lines.push(format!("- {}{kept}", text::command(&states::removal(*name))));
+            lines.push(format!("- {}{kept}", text::command(&states::removal_of(*name, state))));
         }
         Ok(lines)
     }

@@ -15,7 +15,7 @@ use ravelin_types::{Carrier, Cpi, Secret, Spi};
 use crate::algorithms;
 use crate::msg::attribute::{Attribute, Encap, MAX_WINDOW_WORDS, Offload, ReplayEsn, SA_IN, SA_OUT, offload};
 use crate::msg::bytes::Port;
-use crate::msg::parts::{Id, Limits, Selector, family};
+use crate::msg::parts::{Id, Limits, Mark, Selector, family};
 use crate::msg::state::{StateId, StateInfo, extra, flag, mode};
 use crate::msg::{Body, Message, kind};
 use crate::offload::of_packets;
@@ -125,12 +125,12 @@ pub(crate) fn additions(
             }
             attributes.extend(encap(params).map(Attribute::Encap));
         }
-        let mark = match params.direction {
+        let marked = match params.direction {
             // Its policy may be about packets with a mark alone, also those that come by the SA.
-            Direction::Inbound => params.options.set_mark.or(params.options.mark),
+            Direction::Inbound => params.options.set_mark.or(params.options.marks.inbound.mark()),
             Direction::Outbound => params.options.output_mark,
         };
-        if let Some(mark) = mark {
+        if let Some(mark) = marked {
             attributes.extend([Attribute::SetMark(mark.value), Attribute::SetMarkMask(mark.mask)]);
         }
         if one_way {
@@ -147,6 +147,7 @@ pub(crate) fn additions(
             attributes.push(Attribute::ExtraFlags(more));
         }
         attributes.extend(tie.interface(params.direction));
+        attributes.extend(mark(params).map(Attribute::Mark));
         Ok(Message { kind: kind::NEW_SA, body: Body::State(info), attributes })
     };
     let transport = params.mode == Mode::Transport;
@@ -197,10 +198,27 @@ pub(crate) fn name(state: &StateInfo) -> Option<Name> {
     Some((state.id.dst.ip(state.family)?, state.id.protocol, state.id.spi))
 }
 
-/// The request that removes a state.
-pub(crate) fn removal((dst, protocol, spi): Name) -> Message {
+/// The mark by which the kernel finds an SA for a policy. What arrives is found by its SPI, whatever mark it has.
+pub(crate) fn mark(params: &SaParams) -> Option<Mark> {
+    params.options.marks.outbound.mark().filter(|_| params.direction == Direction::Outbound).map(Mark::from)
+}
+
+/// The mark in a message.
+pub(crate) fn mark_of(message: &Message) -> Option<Mark> {
+    message.find(|attribute| if let Attribute::Mark(mark) = attribute { Some(mark.clone()) } else { None })
+}
+
+/// The request that removes a state, which is not found without its mark.
+pub(crate) fn removal((dst, protocol, spi): Name, mark: Option<Mark>) -> Message {
     let id = StateId { dst: dst.into(), spi, family: family(dst), protocol };
-    Message::new(kind::DEL_SA, Body::StateId(id))
+    let mut message = Message::new(kind::DEL_SA, Body::StateId(id));
+    message.attributes.extend(mark.map(Attribute::Mark));
+    message
+}
+
+/// The same of a state as the kernel lists it, or as it was asked for.
+pub(crate) fn removal_of(name: Name, state: &Message) -> Message {
+    removal(name, mark_of(state))
 }
 
 /// Whether a state that was found is the one that a request would install: the same ends, mode, algorithms and keys.
@@ -313,9 +331,9 @@ fn by_device(params: &SaParams, device: Option<i32>) -> Result<Option<Offload>, 
     })
 }
 
-/// The request for a state as it is.
-pub(crate) fn question(name: Name) -> Message {
-    Message { kind: kind::GET_SA, ..removal(name) }
+/// The request for a state of an SA as it is.
+pub(crate) fn question(name: Name, params: &SaParams) -> Message {
+    Message { kind: kind::GET_SA, ..removal(name, mark(params)) }
 }
 
 pub(crate) fn encap(params: &SaParams) -> Option<Encap> {

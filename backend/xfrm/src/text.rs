@@ -47,6 +47,7 @@ pub fn command(message: &Message) -> String {
                 let _ = write!(line, " dst {dst}");
             }
             let _ = write!(line, " proto {} spi 0x{}", protocol(id.protocol), id.spi);
+            attributes(&mut line, message);
         }
         Body::Policy(policy) => {
             line += if message.kind == kind::UPD_POLICY { "policy update" } else { "policy add" };

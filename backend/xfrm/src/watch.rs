@@ -122,7 +122,7 @@ impl XfrmDataPlane {
                 let template = templates.and_then(|all| all.first());
                 let (reqid, mode) = template.map_or((0, 0), |template| (template.reqid, template.mode));
                 let Acquire { id, src, seq, selector, .. } = acquire.clone();
-                let (mark, processor) = (notes::mark(message), notes::processor(message));
+                let (mark, processor) = (states::mark_of(message), notes::processor(message));
                 self.acquire(&selector, Note { id, src, seq, mode, reqid, mark, processor, since: Instant::now() });
             }
             Body::Expire(expire) => {

@@ -14,6 +14,7 @@ use ravelin_crypto::{CryptoProvider, SecureRandom};
 use ravelin_types::Secret;
 use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::if_id::IfIds;
+use ravelin_types::options::SaOptions;
 use ravelin_types::policy::PolicyId;
 use ravelin_types::sa::SaId;
 use ravelin_types::{Carrier, IkeSpi, Instant, Spi, Way};
@@ -30,7 +31,7 @@ use crate::ike_sa::Ends;
 use crate::ike_sa::IkeSa;
 use crate::input::HostAddresses;
 use crate::limits;
-use crate::numbers::Numbers;
+use crate::numbers::{Held, Numbers};
 use crate::output::{Event, OpId, Output, StreamOp, Transmit};
 use crate::question::Question;
 use crate::sa_table::SaTable;
@@ -202,9 +203,15 @@ impl Core {
         self.numbers.settle(remote.if_ids, IfIds::default(), &self.config)
     }
 
-    /// Those of a Child SA that wants these, or that takes the place of another.
-    pub(crate) fn interfaces(&mut self, inbound: Spi, wanted: IfIds, of_ike: IfIds, replaces: Option<Spi>) -> IfIds {
-        self.numbers.of_child(inbound, wanted, of_ike, replaces, &self.config)
+    /// The numbers and marks of a Child SA with these options, or that takes the place of another.
+    pub(crate) fn numbers_of(
+        &mut self,
+        inbound: Spi,
+        options: &SaOptions,
+        of_ike: IfIds,
+        replaces: Option<Spi>,
+    ) -> Held {
+        self.numbers.of_child(inbound, options, of_ike, replaces, &self.config)
     }
 
     /// The next decision, oldest first.

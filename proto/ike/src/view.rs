@@ -7,6 +7,7 @@ use core::net::{IpAddr, SocketAddr};
 
 use ravelin_eap::relay::Admission;
 use ravelin_types::if_id::IfIds;
+use ravelin_types::mark::Marks;
 use ravelin_types::options::{AggFrag, Processors};
 use ravelin_types::policy::{Mode, PolicyId};
 use ravelin_types::proposal::{IkeSuite, Suite};
@@ -109,6 +110,8 @@ pub struct ChildSaView {
     pub remote_ts: Vec<TrafficSelector>,
     /// The numbers of its virtual interfaces.
     pub if_ids: IfIds,
+    /// The marks of its packets.
+    pub marks: Marks,
     /// Which processors of this host send on it.
     pub processors: Processors,
     /// The labels of compressed packets (RFC 3173), where there may be such.

@@ -17,6 +17,7 @@ pub mod if_id;
 pub mod instant;
 pub mod interface;
 pub mod lifetime;
+pub mod mark;
 pub mod options;
 pub mod pfp;
 pub mod policy;

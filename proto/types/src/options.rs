@@ -8,6 +8,7 @@ use core::num::NonZeroU64;
 use core::time::Duration;
 
 use crate::if_id::IfIds;
+use crate::mark::Marks;
 use crate::spi::Cpi;
 
 /// Options of a policy and of the SAs made for it.
@@ -47,10 +48,10 @@ pub struct SaOptions {
     /// ESP in UDP over IPv6: send without UDP checksum, and take packets without (RFC 6935 §5, RFC 6936 §5). IPv4 has
     /// none anyway (RFC 3948 §2.1).
     pub zero_checksum: bool,
-    /// The policy is only about packets that have this mark of the host: what leaves has it by a socket option or a rule
-    /// of the packet filter, and what arrives gets it from its SA, unless `set_mark` says another. Only the kernel's data
-    /// plane can.
-    pub mark: Option<Mark>,
+    /// The policy is only about packets that have these marks of the host: what leaves has its by a socket option or a rule
+    /// of the packet filter, and what arrives gets its from its SA, unless `set_mark` says another. A policy may leave them
+    /// open, an SA has them. Only the kernel's data plane can.
+    pub marks: Marks,
     /// Receiver: packets that were opened get this mark, by which the host's rules of routing, filtering and queueing know
     /// the tunnel that they came by. Only the kernel's data plane can.
     pub set_mark: Option<Mark>,
@@ -88,7 +89,7 @@ impl Default for SaOptions {
             dummies: None,
             later_fragments: false,
             zero_checksum: false,
-            mark: None,
+            marks: Marks::default(),
             set_mark: None,
             output_mark: None,
             offload: Offload::Off,
@@ -144,7 +145,7 @@ pub enum Mss {
 }
 
 /// A mark of the host on a packet: which bits of it are, or are set to, what.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mark {
     /// The bits; those outside of the mask are 0.
     pub value: u32,

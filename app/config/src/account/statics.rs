@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ravelin_types::lifetime::{Lifetime, Limits};
+use ravelin_types::mark::Marks;
 use ravelin_types::options::{Mark, SaOptions};
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Action, Domain, Mode, Policy, PolicyId, PriorityLevel, Protection};
@@ -28,7 +29,7 @@ impl Account {
         let nobody: IpAddr =
             if self.server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
         let (local, remote) = if server { (place, anybody) } else { (anybody, place) };
-        let mark = shared.then_some(Mark { value: self.login.0, mask: u32::MAX });
+        let marks = Marks::both(shared.then_some(Mark { value: self.login.0, mask: u32::MAX }).into());
         let protection = Protection {
             mode: Mode::Transport,
             local: server.then_some(self.server),
@@ -36,7 +37,7 @@ impl Account {
             pfp: if server { Pfp { remote: true, ..Pfp::NONE } } else { Pfp { local: true, ..Pfp::NONE } },
             lifetime: Lifetime::default(),
             replay_window: 0,
-            options: SaOptions { mark, ..SaOptions::default() },
+            options: SaOptions { marks, ..SaOptions::default() },
         };
         Policy {
             id: PolicyId(0),

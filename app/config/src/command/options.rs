@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use ravelin_types::if_id::IfIds;
+use ravelin_types::mark::Marks;
 use ravelin_types::options::{
     AggFrag, Df, Dscp, Dummies, Fragmentation, IpComp, Mark, Mss, Offload, Processors, SaOptions,
 };
@@ -13,7 +14,7 @@ use ravelin_types::policy::Mode;
 
 use super::Conflict;
 use crate::value::host::Host;
-use crate::value::{BadValue, if_id, quantity};
+use crate::value::{BadValue, if_id, mark, quantity};
 
 /// As written. What was not given is `None`, so that it can be told from the default.
 #[derive(Clone, Debug, Args)]
@@ -64,15 +65,16 @@ pub struct OptionArgs {
     /// [default: off]
     #[arg(long, value_name = "MSS", value_parser = mss)]
     mss: Option<Mss>,
-    /// The policy is only about packets with this mark of the host: VALUE, or VALUE/MASK for some bits. What arrives by
-    /// its security associations gets it (the kernel's data plane only)
-    #[arg(long, value_name = "MARK", value_parser = mark)]
-    mark: Option<Mark>,
+    /// The policy is only about packets with this mark of the host: VALUE, or VALUE/MASK for some bits, or IN,OUT. What arrives
+    /// by its security associations gets it. For peers anywhere, or with internal addresses, also %unique or %unique-dir: each
+    /// security association has its own, which its script knows (the kernel's data plane only)
+    #[arg(long, value_name = "MARK", value_parser = mark::marks)]
+    mark: Option<Marks>,
     /// Mark packets that arrive, once they are opened: VALUE, or VALUE/MASK for some bits (the kernel's data plane only)
-    #[arg(long, value_name = "MARK", value_parser = mark)]
+    #[arg(long, value_name = "MARK", value_parser = mark::mark)]
     set_mark: Option<Mark>,
     /// Mark packets that leave, once they are sealed: VALUE, or VALUE/MASK for some bits (the kernel's data plane only)
-    #[arg(long, value_name = "MARK", value_parser = mark)]
+    #[arg(long, value_name = "MARK", value_parser = mark::mark)]
     output_mark: Option<Mark>,
     /// The network device does the cryptography of ESP (crypto), or takes whole packets with their policy (packet), and what it
     /// does not take is refused; auto: as much of it as there is, or nothing (the kernel's data plane only)
@@ -181,19 +183,6 @@ pub(crate) fn beside_iptfs(options: &SaOptions, ah: bool) -> Option<&'static str
     others.into_iter().find(|(clash, _)| *clash).map(|(_, why)| why)
 }
 
-pub(crate) fn mark(text: &str) -> Result<Mark, BadValue> {
-    let number = |text: &str| match text.strip_prefix("0x") {
-        Some(digits) => u32::from_str_radix(digits, 16).ok(),
-        None => text.parse().ok(),
-    };
-    let (value, mask) = text.split_once('/').map_or((number(text), Some(u32::MAX)), |(v, m)| (number(v), number(m)));
-    match (value, mask) {
-        (Some(value), Some(mask)) if value & !mask == 0 => Ok(Mark { value, mask }),
-        (Some(_), Some(_)) => Err(BadValue::new("the mark has bits that its mask leaves out")),
-        _ => Err(BadValue::new("expected a mark: 42, 0x2a, or 0x2a/0xff")),
-    }
-}
-
 impl OptionArgs {
     /// Whether each processor gets an SA.
     pub(super) fn per_cpu(&self) -> bool {
@@ -244,6 +233,11 @@ impl OptionArgs {
     /// The numbers of virtual interfaces.
     pub(super) fn if_ids(&self) -> IfIds {
         self.if_id.unwrap_or_default()
+    }
+
+    /// The marks of packets.
+    pub(super) fn marks(&self) -> Marks {
+        self.mark.unwrap_or_default()
     }
 
     /// The options of an SA in this mode, of ESP or AH, to this end.
@@ -312,7 +306,7 @@ impl OptionArgs {
                 size: self.dummy_size.unwrap_or(plain.size),
                 interval: self.dummy_interval.unwrap_or(plain.interval),
             }),
-            mark: self.mark,
+            marks: self.marks(),
             set_mark: self.set_mark,
             output_mark: self.output_mark,
             offload: match self.offload {
@@ -321,7 +315,7 @@ impl OptionArgs {
                 Some(OffloadWord::Auto) => Offload::Auto,
                 None => default.offload,
             },
-            if_ids: self.if_id.unwrap_or_default(),
+            if_ids: self.if_ids(),
             processors: if self.per_cpu { Processors::Each } else { Processors::All },
             ipcomp: if self.ipcomp { IpComp::Negotiate } else { IpComp::Off },
             aggfrag: self.iptfs,
@@ -357,7 +351,7 @@ pub fn written(options: &SaOptions) -> String {
         mss,
         tfc,
         dummies,
-        mark,
+        marks,
         set_mark,
         output_mark,
         offload,
@@ -372,9 +366,9 @@ pub fn written(options: &SaOptions) -> String {
         dummies.map(|Dummies { size, interval }| {
             format!("-y --dummy-size {size} --dummy-interval {}", interval.as_secs_f64())
         }),
-        mark.map(|Mark { value, mask }| format!("--mark {value:#x}/{mask:#x}")),
-        set_mark.map(|Mark { value, mask }| format!("--set-mark {value:#x}/{mask:#x}")),
-        output_mark.map(|Mark { value, mask }| format!("--output-mark {value:#x}/{mask:#x}")),
+        marks.any().then(|| format!("--mark {}", mark::marks_written(marks))),
+        set_mark.map(|it| format!("--set-mark {}", mark::written(it))),
+        output_mark.map(|it| format!("--output-mark {}", mark::written(it))),
         match offload {
             Offload::Off => None,
             Offload::Crypto => Some("--offload crypto".to_owned()),

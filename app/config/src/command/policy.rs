@@ -356,6 +356,11 @@ impl PolicyArgs {
                 ('\0', "if-id"),
                 "this policy holds traffic before there is an SA, with which a unique number comes; give a number",
             ),
+            (
+                self.options.marks().come_with_the_sa() && !self.anywhere() && !self.is_internal(),
+                ('\0', "mark"),
+                "this policy holds traffic before there is an SA, with which a unique mark comes; give a mark",
+            ),
             (self.json, ('j', "json"), "--json goes with -v"),
         ];
         match refused.into_iter().find(|(given, ..)| *given) {

@@ -7,6 +7,7 @@ use ravelin_ike::config::DynamicTs;
 use ravelin_ike::limits::SELECTORS;
 use ravelin_types::if_id::{IfId, IfIds};
 use ravelin_types::lifetime::{Lifetime, Limits};
+use ravelin_types::mark::{Marks, PolicyMark};
 use ravelin_types::options::{AggFrag, Df, Dscp, IpComp, Mark, Offload, Processors, SaOptions};
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Mode, PriorityLevel, Ways};
@@ -22,7 +23,7 @@ use crate::command::options;
 use crate::spec::{ActionWord, Afterwards, EspSpec, PolicySpec, Start};
 use crate::value::priority::Priority;
 use crate::value::selector::begin_alike;
-use crate::value::{name, shell_command};
+use crate::value::{mark, name, shell_command};
 
 /// The largest anti-replay window.
 const MAX_WINDOW: u32 = 4096;
@@ -104,7 +105,7 @@ pub(super) fn read(named: &Named, connection: &str, ends: &Ends, problems: &mut 
         reader.wrong("traffic that passes or is dropped needs local_ts and remote_ts, or addresses for dynamic ones");
     }
     if trap {
-        traffic.may_trap(&mut reader, ends, shunt, options.if_ids);
+        traffic.may_trap(&mut reader, ends, shunt, &options);
     }
     if start && ends.endpoint.is_anybody() && !shunt {
         reader.wrong("start_action = start needs a peer to initiate to in remote_addrs");
@@ -186,7 +187,7 @@ fn options_of(reader: &mut Reader<'_>, kind: Kind, of_ah: bool, ends: &Ends) -> 
     if let Some(why) = options::beside_iptfs(&options, of_ah) {
         reader.wrong(format!("mode = iptfs: {why}"));
     }
-    if shunt && (options.mark.is_some() || options.set_mark.is_some() || options.output_mark.is_some()) {
+    if shunt && (options.marks.any() || options.set_mark.is_some() || options.output_mark.is_some()) {
         reader.wrong(
             "what passes or is dropped is so with every mark: `mark_in`, `mark_out` and `set_mark` go with protection",
         );
@@ -221,7 +222,7 @@ impl Traffic {
     }
 
     /// Whether its packets can ask for an SA, before there is one.
-    fn may_trap(&self, reader: &mut Reader<'_>, ends: &Ends, shunt: bool, if_ids: IfIds) {
+    fn may_trap(&self, reader: &mut Reader<'_>, ends: &Ends, shunt: bool, options: &SaOptions) {
         // Its address is known when its name was looked up.
         let named = ends.endpoint.name().is_some() && !ends.virtual_remote;
         if !shunt && (self.remote.is_empty() && !named || ends.endpoint.is_anybody()) {
@@ -234,8 +235,11 @@ impl Traffic {
         } else if self.local.is_empty() {
             reader.wrong("start_action = trap with local_ts = dynamic needs an address of this host in local_addrs");
         }
-        if if_ids.come_with_the_sa() {
+        if options.if_ids.come_with_the_sa() {
             reader.wrong("start_action = trap does not go with a unique if_id, which comes with the SA");
+        }
+        if options.marks.come_with_the_sa() {
+            reader.wrong("start_action = trap does not go with a unique mark, which comes with the SA");
         }
     }
 
@@ -352,48 +356,42 @@ fn carried(reader: &mut Reader<'_>) -> SaOptions {
     if reader.flag("ipcomp").unwrap_or(false) {
         options.ipcomp = IpComp::Negotiate;
     }
-    options.mark = about(reader);
-    options.set_mark = reader.value("set_mark_in", |text| set_mark(text, options.mark)).flatten();
-    options.output_mark = reader.value("set_mark_out", |text| set_mark(text, options.mark)).flatten();
+    // What arrives gets the mark from its SA, so no rule has to mark what is opened, whether or not `mark_in_sa` asks for that.
+    reader.flag("mark_in_sa");
+    let mark = |text: &str| mark::of_policy(text).map_err(|error| error.message);
+    let inbound = reader.value("mark_in", mark).map(about).unwrap_or_default();
+    let outbound = reader.value("mark_out", mark).map(about).unwrap_or_default();
+    options.marks = Marks { inbound, outbound };
+    options.set_mark = reader.value("set_mark_in", |text| set_mark(text, inbound, "mark_in")).flatten();
+    options.output_mark = reader.value("set_mark_out", |text| set_mark(text, outbound, "mark_out")).flatten();
     options
 }
 
-/// `mark_in` and `mark_out`: the mark of the packets that a policy is about, both ways. What arrives gets it from its SA, so no
-/// rule has to mark what is opened, whether or not `mark_in_sa` asks for that.
-fn about(reader: &mut Reader<'_>) -> Option<Mark> {
-    reader.flag("mark_in_sa");
-    let mark = |text: &str| match text {
-        unique if unique.starts_with("%unique") => Err(format!(
-            "`{unique}` is not there: write VALUE or VALUE/MASK, or give each SA an interface by if_id_in and if_id_out"
-        )),
-        text => mark(text),
-    };
-    let inbound = reader.value("mark_in", mark).flatten();
-    let outbound = reader.value("mark_out", mark).flatten();
-    if inbound != outbound {
-        reader.wrong(
-            "`mark_in` and `mark_out` must be the same: a policy is about one mark both ways; give packets another one behind \
-             it by set_mark_in and set_mark_out",
-        );
-    }
-    outbound
+/// 0 with all bits is none, as strongSwan has it.
+fn about(mark: PolicyMark) -> PolicyMark {
+    if mark.mark() == Some(Mark { value: 0, mask: u32::MAX }) { PolicyMark::Any } else { mark }
 }
 
-/// A mask without bits changes nothing.
-fn mark(text: &str) -> Result<Option<Mark>, String> {
-    let mark = options::mark(text).map_err(|error| error.message)?;
-    Ok(Some(mark).filter(|mark| mark.mask != 0 && *mark != Mark { value: 0, mask: u32::MAX }))
-}
-
-/// The same, or `%same`: the value of the mark of the packets that the policy is about, with a mask of its own.
-fn set_mark(text: &str, about: Option<Mark>) -> Result<Option<Mark>, String> {
+/// A mark, or `%same`: the value of that of the packets that the policy is about, with a mask of its own. One without bits
+/// changes nothing.
+fn set_mark(text: &str, about: PolicyMark, option: &str) -> Result<Option<Mark>, String> {
     let (value, mask) = text.split_once('/').map_or((text, None), |(value, mask)| (value, Some(mask)));
-    if !value.eq_ignore_ascii_case("%same") {
-        return mark(text);
-    }
-    let about = about.ok_or("`%same` is that of mark_in or mark_out, and there is none")?;
-    let mask = mask.map_or_else(String::new, |mask| format!("/{mask}"));
-    self::mark(&format!("{}{mask}", about.value))
+    let text = match value.eq_ignore_ascii_case("%same") {
+        true => {
+            let about = match about {
+                PolicyMark::Is(mark) => mark,
+                PolicyMark::Any => return Err(format!("`%same` is that of `{option}`, and there is none")),
+                PolicyMark::Unique | PolicyMark::UniqueDir => {
+                    return Err(format!("`%same` is that of `{option}`, which is another with each SA: write a mark"));
+                }
+            };
+            let mask = mask.map_or_else(String::new, |mask| format!("/{mask}"));
+            format!("{}{mask}", about.value)
+        }
+        false => text.to_owned(),
+    };
+    let mark = mark::mark(&text).map_err(|error| error.message)?;
+    Ok(Some(mark).filter(|mark| mark.mask != 0 && *mark != Mark { value: 0, mask: u32::MAX }))
 }
 
 fn per_cpu(text: &str) -> Result<bool, String> {

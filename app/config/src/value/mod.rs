@@ -8,6 +8,7 @@ pub mod host;
 pub mod identity;
 pub mod if_id;
 pub mod key;
+pub mod mark;
 pub mod pfp;
 pub mod priority;
 pub mod protocol;

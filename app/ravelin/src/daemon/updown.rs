@@ -216,6 +216,11 @@ impl About<'_> {
         if child.ipcomp.is_some() {
             put("IPCOMP", "1".to_owned());
         }
+        for (name, mark) in [("MARK_IN", child.marks.inbound), ("MARK_OUT", child.marks.outbound)] {
+            if let Some(mark) = mark.mark() {
+                put(name, format!("{}/{:#010x}", mark.value, mark.mask));
+            }
+        }
         for (name, id) in [("IF_ID_IN", child.if_ids.inbound), ("IF_ID_OUT", child.if_ids.outbound)] {
             if id.number() != 0 {
                 put(name, id.number().to_string());

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ravelin_types::dataplane::{DataPlane, DataPlaneOp};
 use ravelin_types::if_id::IfIds;
+use ravelin_types::mark::{Marks, PolicyMark};
 use ravelin_types::options::{AggFrag, Df, Dscp, Dummies, Mark, Mss, Offload, Processors, SaOptions};
 use ravelin_types::policy::Mode;
 use ravelin_types::sa::Direction;
@@ -30,7 +31,7 @@ fn of_the_kernel() {
     let (a, _b) = pair();
     let (mark, usual) = (Some(Mark { value: 5, mask: u32::MAX }), SaOptions::default());
     for (options, why) in [
-        (SaOptions { mark, ..usual }, "carries no marks"),
+        (SaOptions { marks: Marks::both(PolicyMark::Unique), ..usual }, "carries no marks"),
         (SaOptions { set_mark: mark, ..usual }, "carries no marks"),
         (SaOptions { output_mark: mark, ..usual }, "carries no marks"),
         (SaOptions { offload: Offload::Packet, ..usual }, "say --offload auto"),

@@ -1,5 +1,7 @@
-//! Entries of policies whose interfaces come with the SAs.
+//! Entries of policies whose interfaces or marks come with the SAs.
 
+use ravelin_types::if_id::IfId;
+use ravelin_types::mark::PolicyMark;
 use ravelin_types::options::SaOptions;
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Mode, Protection, Ways};
@@ -104,4 +106,30 @@ fn each_direction_has_its_number() {
         ..outbound(0x100, 2, 8)
     };
     assert!(lines(&book.add_sa(&sa).unwrap())[0].contains("if_id 0x8"));
+}
+
+#[test]
+fn each_sa_has_entries_for_its_mark_and_is_found_by_it() {
+    use ravelin_types::options::Mark;
+    let with = |marks| SaOptions { marks, ..SaOptions::default() };
+    let mut open = policy(IfIds::default());
+    let Action::Protect(protection) = &mut open.action else { panic!("no protection") };
+    protection.options = with(Marks::both(PolicyMark::Unique));
+    let sa = |spi, value| {
+        let marks = Marks::both(PolicyMark::Is(Mark { value, mask: u32::MAX }));
+        SaParams { options: with(marks), ..outbound(spi, 2, 0) }
+    };
+    let mut book = Book::default();
+    assert!(book.add_policy(&open).unwrap().is_empty(), "there is no mark yet");
+    for (spi, value) in [(0x100, 1), (0x200, 2)] {
+        let added = lines(&book.add_sa(&sa(spi, value)).unwrap());
+        let mark = format!("mark {value:#x} mask 0xffffffff");
+        assert!(added.len() == 4 && added.iter().all(|line| line.contains(&mark)), "{added:#?}");
+    }
+    let gone = lines(&book.delete_sa(sa(0x100, 1).id()).unwrap());
+    assert!(gone.len() == 4 && gone.iter().all(|line| line.contains("mark 0x1 ")), "{gone:#?}");
+    // The kernel finds what arrives by its SPI, whatever mark it has then; once opened it has the mark.
+    let inbound = SaParams { direction: Direction::Inbound, ..sa(0x300, 2) };
+    let line = lines(&book.add_sa(&inbound).unwrap()).remove(0);
+    assert!(line.contains("output-mark 0x2") && !line.contains(" mark 0x2"), "{line}");
 }

@@ -167,3 +167,9 @@ structure! {
         mask: u32,
     }
 }
+
+impl From<ravelin_types::options::Mark> for Mark {
+    fn from(mark: ravelin_types::options::Mark) -> Self {
+        Mark { value: mark.value, mask: mark.mask }
+    }
+}

@@ -4,6 +4,7 @@ use std::net::UdpSocket;
 use std::time::Instant;
 
 use ravelin_types::dataplane::{DataPlane, DataPlaneEvent, DataPlaneOp};
+use ravelin_types::mark::{Marks, PolicyMark};
 use ravelin_types::options::{Dummies, Mark, Offload, SaOptions};
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Action, Mode, Policy, PolicyId};
@@ -88,7 +89,9 @@ fn no_packet_waits_for_a_daemon_that_has_gone() {
     let (a, _b) = Host::pair();
     a.run(|| {
         let note = || sh("ip xfrm state").matches("spi 0x00000000").count();
-        let marked = || with(tunnel_policy(2), |p| p.options.mark = Some(Mark { value: 7, mask: u32::MAX }));
+        let marked = || {
+            with(tunnel_policy(2), |p| p.options.marks = Marks::both(PolicyMark::Is(Mark { value: 7, mask: u32::MAX })))
+        };
         let ask = || {
             let mut plane = plane();
             plane.apply(&DataPlaneOp::AddPolicy(tunnel_policy(1))).unwrap();

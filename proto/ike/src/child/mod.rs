@@ -16,7 +16,6 @@ use core::time::Duration;
 
 use ravelin_crypto::ikev2::KeyMat;
 use ravelin_types::dataplane::DataPlaneOp;
-use ravelin_types::if_id::IfIds;
 use ravelin_types::options::{AggFrag, Processors, SaOptions};
 use ravelin_types::policy::{Action, Mode};
 use ravelin_types::proposal::Suite;
@@ -29,6 +28,7 @@ use crate::config::ChildPolicy;
 use crate::context::Core;
 use crate::ike_sa::Ends;
 use crate::limits;
+use crate::numbers::Held;
 use crate::output::{DownReason, Event};
 use crate::view::{ChildSaView, Labels};
 use crate::want::Want;
@@ -117,7 +117,7 @@ pub(crate) struct ChildSa {
     /// When each direction was last found to have carried nothing for that long.
     idle_in: Option<Instant>,
     idle_out: Option<Instant>,
-    if_ids: IfIds,
+    held: Held,
     /// The outbound half while it waits to be used.
     waiting: Option<SaParams>,
 }
@@ -139,14 +139,14 @@ impl ChildSa {
             lifetime.soft = lifetime.soft.with_bytes_at_most(limits::SHORT_BLOCKS_SOFT);
             lifetime.hard = lifetime.hard.with_bytes_at_most(limits::SHORT_BLOCKS_HARD);
         }
-        let if_ids = core.interfaces(inbound, options.if_ids, ends.if_ids, replaces);
+        let Held { if_ids, marks } = core.numbers_of(inbound, &options, ends.if_ids, replaces);
         let labels = terms.ipcomp;
         if labels.is_none() {
             core.table.cpis.release(inbound);
         }
         let Terms { later_fragments, processors, aggfrag, .. } = terms;
         let ipcomp = labels.map(|labels| labels.inbound).into();
-        let options = SaOptions { later_fragments, processors, if_ids, ipcomp, aggfrag, ..options };
+        let options = SaOptions { later_fragments, processors, if_ids, marks, ipcomp, aggfrag, ..options };
         lifetime.soft.time = lifetime.soft.time.map(|time| core.jittered(time));
         let (outbound_keys, inbound_keys) = match initiator {
             true => (keymat.initiator, keymat.responder),
@@ -207,7 +207,7 @@ impl ChildSa {
             idle_after: lifetime.idle,
             idle_in: None,
             idle_out: None,
-            if_ids,
+            held: Held { if_ids, marks },
             waiting: Some(sending),
         };
         if send {
@@ -319,7 +319,8 @@ impl ChildSa {
             suite: self.terms.suite,
             local_ts: self.terms.local_ts.clone(),
             remote_ts: self.terms.remote_ts.clone(),
-            if_ids: self.if_ids,
+            if_ids: self.held.if_ids,
+            marks: self.held.marks,
             processors: self.terms.processors,
             ipcomp: self.terms.ipcomp,
             aggfrag: self.terms.aggfrag,

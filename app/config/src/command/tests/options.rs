@@ -3,6 +3,7 @@
 use std::num::NonZeroU64;
 
 use ravelin_types::if_id::IfIds;
+use ravelin_types::mark::{Marks, PolicyMark};
 use ravelin_types::options::AggFrag;
 
 use super::*;
@@ -40,7 +41,7 @@ fn the_options_of_a_policy_are_read_and_written_again() {
         dummies: Some(Dummies { size: 100, interval: Duration::from_secs(5) }),
         later_fragments: false,
         zero_checksum: false,
-        mark: Some(Mark { value: 5, mask: u32::MAX }),
+        marks: Marks::both(PolicyMark::Is(Mark { value: 5, mask: u32::MAX })),
         set_mark: Some(Mark { value: 0x2a, mask: 0xff }),
         output_mark: Some(Mark { value: 3, mask: u32::MAX }),
         offload: Offload::Packet,

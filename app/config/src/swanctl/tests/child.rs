@@ -53,7 +53,7 @@ fn a_child_marks_what_it_opened_and_what_it_sealed() {
     let same = "mark_in = 10/0xff\nmark_out = 10/0xff\nset_mark_in = %same\nset_mark_out = %same/0xf";
     assert_eq!(of(same), (Some((10, u32::MAX)), Some((10, 0xf))));
     let why = refused("children {\n c {\nset_mark_out = %same\n }\n}");
-    assert!(why.contains("f:11:") && why.contains("is that of mark_in or mark_out"), "{why}");
+    assert!(why.contains("f:11:") && why.contains("is that of `mark_out`, and there is none"), "{why}");
 }
 
 #[test]
@@ -97,18 +97,23 @@ fn interfaces_have_numbers_of_the_child_or_of_the_connection() {
 
 #[test]
 fn a_child_may_be_about_a_mark() {
+    use ravelin_types::mark::{Marks, PolicyMark};
     use ravelin_types::options::Mark;
     let child = |inside: &str| {
         let read = connection(&format!("remote_addrs = 192.0.2.2\nchildren {{\n c {{\n{inside}\n }}\n}}"));
         read.policies[0].esp.as_ref().unwrap().options
     };
-    let ten = Some(Mark { value: 10, mask: u32::MAX });
-    assert_eq!(child("mark_in = 10\nmark_out = 10").mark, ten);
-    assert_eq!(child("mark_in_sa = yes").mark, None);
-    assert_eq!(child("mark_in = 0/0x00000000").mark, None);
-    for (inside, words) in
-        [("mark_in = 10", "must be the same"), ("mark_in = %unique\nmark_out = %unique", "`%unique` is not there")]
-    {
+    let ten = PolicyMark::Is(Mark { value: 10, mask: u32::MAX });
+    assert_eq!(child("mark_in = 10\nmark_out = 10").marks, Marks::both(ten));
+    assert_eq!(child("mark_in = 10").marks, Marks { inbound: ten, outbound: PolicyMark::Any });
+    assert_eq!(child("mark_in_sa = yes").marks, Marks::default());
+    assert_eq!(child("mark_in = 0/0x00000000\nmark_out = 0").marks, Marks::default());
+    assert_eq!(child("mark_in = %unique\nmark_out = %unique").marks, Marks::both(PolicyMark::Unique));
+    for (inside, words) in [
+        ("mark_in = %unique/0xff", "leave the mask out"),
+        ("mark_out = %unique\nset_mark_out = %same", "another with each SA"),
+        ("mark_out = %unique-dir\nlocal_ts = 10.1.0.0/16\nstart_action = trap", "which comes with the SA"),
+    ] {
         let why = refused(&format!("remote_addrs = 192.0.2.2\nchildren {{\n c {{\n{inside}\n }}\n}}"));
         assert!(why.contains(words), "{inside}: {why}");
     }

@@ -9,6 +9,7 @@ use ravelin_ike::view::{ChildSaView, IkeSaView};
 use ravelin_pki::{Certificate, Demand};
 use ravelin_types::dataplane::SaStatus;
 use ravelin_types::if_id::IfIds;
+use ravelin_types::mark::Marks;
 use ravelin_types::options::Processors;
 use ravelin_types::sa::Direction;
 use ravelin_types::selector::TrafficSelector;
@@ -121,6 +122,17 @@ fn put_if_ids(to: &mut Message, ids: IfIds) {
     }
 }
 
+/// The marks of packets, where they have some.
+fn put_marks(to: &mut Message, marks: Marks) {
+    for (way, mark) in [("in", marks.inbound), ("out", marks.outbound)] {
+        let Some(mark) = mark.mark() else { continue };
+        to.put(&format!("mark-{way}"), format!("{:08x}", mark.value));
+        if mark.mask != u32::MAX {
+            to.put(&format!("mark-mask-{way}"), format!("{:08x}", mark.mask));
+        }
+    }
+}
+
 fn hex(spi: u64) -> String {
     format!("{spi:016x}")
 }
@@ -161,6 +173,7 @@ pub fn child_sa(child: &ChildSaView, name: &str, id: u32, sas: &Sas, now: Instan
     if let Some(integ) = integ.filter(|integ| *integ != IntegId::NONE) {
         sa.put("integ-alg", names::integ(integ));
     }
+    put_marks(&mut sa, child.marks);
     put_if_ids(&mut sa, child.if_ids);
     if child.suite.sn() == SnId::PARTIAL_64 {
         sa.put("esn", 1);
