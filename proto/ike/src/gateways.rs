@@ -101,10 +101,18 @@ impl Remote {
 /// Begins an IKE SA with a remote, at the gateway whose turn it is, in the place of another if need be.
 pub(crate) fn begin(remote: &Arc<Remote>, wants: Vec<Want>, replaces: Option<IkeSpi>, core: &mut Core) {
     if remote.open.alternates.is_empty() {
-        return go(remote.clone(), wants, replaces, core);
+        let found = if remote.remote.is_unspecified() { found(remote, &wants, core) } else { None };
+        return go(found.unwrap_or_else(|| remote.clone()), wants, replaces, core);
     }
     let order = order(remote.reach(), &wants, core);
     go(remote.through(order).unwrap_or_else(|| remote.clone()), wants, replaces, core);
+}
+
+/// A remote that stands for anybody, at the one to whom the packet is that asked.
+fn found(remote: &Arc<Remote>, wants: &[Want], core: &Core) -> Option<Arc<Remote>> {
+    let peer = wants.first().and_then(|want| want.peer(&*core.policy(want.policy)?))?;
+    let is_host = !peer.is_multicast() && !peer.is_loopback() && peer != IpAddr::V4(Ipv4Addr::BROADCAST);
+    (is_host && remote.takes_at(peer)).then(|| Arc::new(Remote { remote: peer, source: None, ..Remote::clone(remote) }))
 }
 
 /// Those that did not answer lately come last, and where only one address will do, the others are left out.

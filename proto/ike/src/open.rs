@@ -152,6 +152,12 @@ pub fn key_for<'a>(keys: &'a [OwnedKey], own: &Identity, peer: &Identity) -> Opt
     fitting.max_by_key(|(fit, _)| *fit).map(|(_, secret)| secret)
 }
 
+#[cfg(any(feature = "ikev1", feature = "ikev2"))]
+fn holds(ranges: &[RangeInclusive<IpAddr>], address: IpAddr) -> bool {
+    let same = |range: &&RangeInclusive<IpAddr>| range.start().is_ipv4() == address.is_ipv4();
+    ranges.iter().filter(same).any(|range| range.contains(&address))
+}
+
 impl Remote {
     /// Where it is reached, in the order in which that is tried.
     pub(crate) fn reach(&self) -> impl Iterator<Item = Reach> {
@@ -186,10 +192,6 @@ impl Remote {
     /// Whether it answers a peer at this address; `true` inside when it is meant for that address alone.
     #[cfg(any(feature = "ikev1", feature = "ikev2"))]
     pub(crate) fn answers(&self, own: IpAddr, peer: IpAddr, hosts: &HostNames) -> Option<bool> {
-        let holds = |ranges: &[RangeInclusive<IpAddr>], address: IpAddr| {
-            let same = |range: &&RangeInclusive<IpAddr>| range.start().is_ipv4() == address.is_ipv4();
-            ranges.iter().filter(same).any(|range| range.contains(&address))
-        };
         let at_own = match (self.open.at.as_slice(), self.open.own_names.as_slice()) {
             ([], []) => self.local.is_none_or(|local| local == own),
             (ranges, names) => holds(ranges, own) || names.iter().any(|name| hosts.is_at(name, own)),
@@ -198,12 +200,17 @@ impl Remote {
             return None;
         }
         let exact = self.is_at(peer, hosts);
+        (exact || self.takes_at(peer)).then_some(exact)
+    }
+
+    /// Whether it stands for anybody at this address.
+    #[cfg(any(feature = "ikev1", feature = "ikev2"))]
+    pub(crate) fn takes_at(&self, peer: IpAddr) -> bool {
         let anybody = self.remote.is_unspecified() && !self.begins_with_a_name();
-        let fits = match self.open.from.as_slice() {
-            [] => exact || anybody && self.remote.is_ipv4() == peer.is_ipv4(),
-            ranges => exact || holds(ranges, peer),
-        };
-        fits.then_some(exact)
+        match self.open.from.as_slice() {
+            [] => anybody && self.remote.is_ipv4() == peer.is_ipv4(),
+            ranges => holds(ranges, peer),
+        }
     }
 
     /// Whether this identity is one that it takes for the peer.

@@ -100,12 +100,15 @@ pub(super) fn read(named: &Named, connection: &str, ends: &Ends, problems: &mut 
     let closed = reader.word("close_action", &afterwards).unwrap_or_default();
     let dead = reader.word("dpd_action", &afterwards).unwrap_or_default();
     let priority = reader.value("priority", |text| text.parse::<u32>().map_err(|_| "expected a number".to_owned()));
-    let mut traffic = Traffic::read(&mut reader, ends);
+    // A trap for whomever packets are to: in transport mode a packet itself says between which hosts its SA is.
+    let wherever = trap && kind == Kind::Protect(Mode::Transport) && ends.is_for_anybody();
+    let pfp = Pfp { local: wherever, remote: wherever, ..Pfp::NONE };
+    let mut traffic = Traffic::read(&mut reader, ends, wherever);
     if shunt && (traffic.local.is_empty() || traffic.remote.is_empty()) {
         reader.wrong("traffic that passes or is dropped needs local_ts and remote_ts, or addresses for dynamic ones");
     }
     if trap {
-        traffic.may_trap(&mut reader, ends, shunt, &options);
+        traffic.may_trap(&mut reader, ends, shunt || wherever, &options);
     }
     if start && ends.endpoint.is_anybody() && !shunt {
         reader.wrong("start_action = start needs a peer to initiate to in remote_addrs");
@@ -129,7 +132,7 @@ pub(super) fn read(named: &Named, connection: &str, ends: &Ends, problems: &mut 
         ah: Vec::new(),
         lifetime,
         replay_window: window,
-        pfp: Pfp::NONE,
+        pfp,
         start: if start { Start::Now } else { Start::OnDemand },
         options,
         closed,
@@ -204,7 +207,7 @@ struct Traffic {
 }
 
 impl Traffic {
-    fn read(reader: &mut Reader<'_>, ends: &Ends) -> Self {
+    fn read(reader: &mut Reader<'_>, ends: &Ends, wherever: bool) -> Self {
         let mut side = |name: &'static str| {
             let any = || vec![Selector::Dynamic(TrafficSelector::any_v4())];
             reader.list(name, selector).unwrap_or_else(any)
@@ -216,17 +219,26 @@ impl Traffic {
             }
         }
         let peer = ends.endpoint.address().filter(|address| !address.is_unspecified());
-        let (local, dynamic_local) = settle(local, ends.local.filter(|_| !ends.virtual_local));
-        let (remote, dynamic_remote) = settle(remote, peer.filter(|_| !ends.virtual_remote));
+        let (local, dynamic_local) = match ends.local {
+            None if wherever => (anywhere(local), Vec::new()),
+            own => settle(local, own.filter(|_| !ends.virtual_local)),
+        };
+        let (remote, dynamic_remote) = match wherever {
+            true => (anywhere(remote), Vec::new()),
+            false => settle(remote, peer.filter(|_| !ends.virtual_remote)),
+        };
         Traffic { local, remote, dynamic: DynamicTs { local: dynamic_local, remote: dynamic_remote } }
     }
 
-    /// Whether its packets can ask for an SA, before there is one.
-    fn may_trap(&self, reader: &mut Reader<'_>, ends: &Ends, shunt: bool, options: &SaOptions) {
+    /// Whether its packets can ask for an SA, before there is one; `free` where no peer is needed for that.
+    fn may_trap(&self, reader: &mut Reader<'_>, ends: &Ends, free: bool, options: &SaOptions) {
         // Its address is known when its name was looked up.
         let named = ends.endpoint.name().is_some() && !ends.virtual_remote;
-        if !shunt && (self.remote.is_empty() && !named || ends.endpoint.is_anybody()) {
-            reader.wrong("start_action = trap needs a peer to initiate to in remote_addrs");
+        if !free && (self.remote.is_empty() && !named || ends.endpoint.is_anybody()) {
+            reader.wrong(
+                "start_action = trap needs a peer to initiate to in remote_addrs; with mode = transport and no pools that is \
+                 whomever a packet is to",
+            );
         }
         if self.local.is_empty() && ends.virtual_local {
             reader.wrong(
@@ -270,6 +282,15 @@ fn if_ids(reader: &mut Reader<'_>, ends: &Ends, shunt: bool) -> IfIds {
         (own, _) => own,
     };
     IfIds { inbound: or(own.inbound, ends.if_ids.inbound), outbound: or(own.outbound, ends.if_ids.outbound) }
+}
+
+/// Selectors where a dynamic one is every address of its family.
+fn anywhere(list: Vec<Selector>) -> Vec<TrafficSelector> {
+    list.into_iter()
+        .map(|selector| match selector {
+            Selector::Fixed(it) | Selector::Dynamic(it) => it,
+        })
+        .collect()
 }
 
 /// Fixed selectors, and dynamic ones whose address is not known yet.

@@ -55,6 +55,13 @@ pub(super) struct Ends {
     pub if_ids: IfIds,
 }
 
+impl Ends {
+    /// Whether the peer may be at any address, by which it is known.
+    pub(super) fn is_for_anybody(&self) -> bool {
+        self.endpoint.is_anybody() && !self.virtual_local && !self.virtual_remote
+    }
+}
+
 /// Reads a connection.
 pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
     let before = problems.0.len();
@@ -68,6 +75,9 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
         .flat_map(|children| &children.section.sections)
         .filter_map(|named| child::read(named, &name, &ends, problems))
         .collect();
+    // Else the peer is whomever a packet is to.
+    let has_peer = own.remote_host().is_some()
+        || policies.iter().any(|policy| policy.trap && policy.esp.as_ref().is_some_and(|esp| esp.pfp.remote));
     let rounds = |prefix: &str| section.sections.iter().filter(|named| named.name.starts_with(prefix)).count();
     let only_shunts = !policies.is_empty() && policies.iter().all(|policy| policy.esp.is_none());
     if only_shunts && rounds("local") == 0 && rounds("remote") == 0 {
@@ -79,7 +89,7 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
         return None;
     }
     let proofs = Proofs { login, own: sides.0?, peer: sides.1? };
-    let remote = problems.take(own.remote(&name, section, proofs).map_err(|why| named.at.remark(why)))?;
+    let remote = problems.take(own.remote(&name, section, has_peer, proofs).map_err(|why| named.at.remark(why)))?;
     let older = own.older(&remote);
     Some(Connection { name, remote: Some(remote), older, policies })
 }
@@ -192,8 +202,8 @@ impl Own {
         }
     }
 
-    /// The peer of the connection `name`, read from `section`.
-    fn remote(&self, name: &str, section: &Section, proofs: Proofs) -> Result<RemoteSpec, String> {
+    /// The peer of the connection `name`, read from `section`; `has_peer` where it is known to whom to begin.
+    fn remote(&self, name: &str, section: &Section, has_peer: bool, proofs: Proofs) -> Result<RemoteSpec, String> {
         let Proofs { login, own: (own, own_rest), peer: (peer, peer_rest) } = proofs;
         let (local_host, remote_host, endpoint) = (self.local_host(), self.remote_host(), self.endpoint());
         let rounds = round::further(own_rest, peer_rest)?;
@@ -251,7 +261,7 @@ impl Own {
             secret_file: None,
             signature: None,
             null,
-            initiate: remote_host.is_some() && may_begin && eap.as_ref().is_none_or(EapSpec::initiates),
+            initiate: has_peer && may_begin && eap.as_ref().is_none_or(EapSpec::initiates),
             accept: may_answer && eap.as_ref().is_none_or(EapSpec::accepts),
             eap,
             rounds,

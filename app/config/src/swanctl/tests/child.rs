@@ -154,3 +154,24 @@ fn packets_of_a_child_may_share_payloads() {
         assert!(why.contains(said), "{why}");
     }
 }
+
+#[test]
+fn a_trap_in_transport_mode_may_be_for_whomever_a_packet_is_to() {
+    use ravelin_types::pfp::Pfp;
+    let trap =
+        |inside: &str| format!("remote_addrs = %any\nchildren {{\n c {{\nstart_action = trap\n{inside}\n }}\n}}");
+    let read = connection(&trap("mode = transport\nremote_ts = 192.168.0.0/30"));
+    let policy = &read.policies[0];
+    let net = TrafficSelector::prefix([192, 168, 0, 0].into(), 30).unwrap();
+    assert_eq!(
+        (policy.local.as_slice(), policy.remote.as_slice()),
+        ([TrafficSelector::any_v4()].as_slice(), [net].as_slice())
+    );
+    assert_eq!(policy.esp.as_ref().unwrap().pfp, Pfp { local: true, remote: true, ..Pfp::NONE });
+    let remote = read.remote.unwrap();
+    assert!(remote.initiate && remote.endpoint.is_anybody());
+    for text in [trap(""), format!("pools = p\n{}", trap("mode = transport"))] {
+        let why = refused(&text);
+        assert!(why.contains("whomever a packet is to"), "{why}");
+    }
+}

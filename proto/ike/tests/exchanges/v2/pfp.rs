@@ -8,6 +8,7 @@ use ravelin_ike::output::DownReason;
 use ravelin_ike::{Command, Event};
 use ravelin_types::dataplane::{DataPlaneEvent, Flow};
 use ravelin_types::pfp::Pfp;
+use ravelin_types::policy::Mode;
 use ravelin_types::sa::{Direction, SaParams};
 use ravelin_types::selector::TrafficSelector;
 
@@ -202,4 +203,51 @@ fn idle_child_sas_go_and_the_others_stay() {
     acquire(&mut lab.a, client(1));
     lab.settle();
     assert_eq!(senders(&lab.a, client(1)).len(), 1);
+}
+
+// The policy of A is for whomever a packet is to (transport mode): the packet says with whom to negotiate.
+#[test]
+fn a_remote_that_is_anybody_is_reached_where_the_packet_goes() {
+    let mut lab = Lab::with(|a, b| {
+        for (config, here, there) in [(&mut *a, A, B), (&mut *b, B, A)] {
+            set_mode(config, Mode::Transport);
+            config.policies[0].policy.local = vec![TrafficSelector::host(ip(here))];
+            config.policies[0].policy.remote = vec![TrafficSelector::host(ip(there))];
+        }
+        a.remotes[0].remote = ip("0.0.0.0");
+        a.policies[0].policy.local = vec![TrafficSelector::any_v4()];
+        a.policies[0].policy.remote = vec![TrafficSelector::any_v4()];
+        protection(a).remote = ip("0.0.0.0");
+        fill(a, Pfp { local: true, remote: true, ..Pfp::NONE }, None);
+    });
+    let flow = |dst: &str| Flow { src: ip(A), dst: ip(dst), protocol: 17, src_port: Some(1), dst_port: Some(2) };
+    acquire(&mut lab.a, flow(B));
+    lab.settle();
+    let child = lab.a.child();
+    assert_eq!(
+        (child.local_ts, child.remote_ts),
+        (vec![TrafficSelector::host(ip(A))], vec![TrafficSelector::host(ip(B))])
+    );
+    lab.assert_mirrored();
+    // Another host is another peer; and nobody answers for many.
+    acquire(&mut lab.a, flow("192.0.2.77"));
+    let sent = lab.a.take();
+    assert_eq!(sent.remote.ip(), ip("192.0.2.77"));
+    for (n, nobody) in ["224.0.0.1", "255.255.255.255", "127.0.0.1"].into_iter().enumerate() {
+        acquire(&mut lab.a, flow(nobody));
+        assert!(lab.a.sent.is_empty(), "{nobody}");
+        assert_eq!(lab.a.failures().len(), n + 1, "{nobody}");
+    }
+    // Who is known is authenticated anew where it is, packet or not.
+    lab.a.command(Command::TerminateIke(None));
+    lab.settle();
+    let twenty = Duration::from_secs(1200);
+    lab.a.configure(|config| config.remotes[0].extensions.reauth = Some(twenty));
+    acquire(&mut lab.a, flow(B));
+    lab.settle();
+    let first = lab.a.ike().spis;
+    lab.sleep(twenty);
+    lab.settle();
+    assert!(lab.a.endpoint.ike_sas().iter().any(|sa| sa.spis != first), "{:?}", lab.a.failures());
+    lab.assert_mirrored();
 }
