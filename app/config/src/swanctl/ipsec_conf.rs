@@ -9,19 +9,22 @@
 mod conn;
 mod lines;
 mod secrets;
+mod swap;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::net::IpAddr;
 use std::path::Path;
 
 use super::reader::Problems;
 use super::tree::{At, Named, Section, Setting, Values};
-use crate::remark::{FileError, Place};
+use crate::remark::{FileError, Place, Remark};
 use crate::value::did_you_mean;
 
 use self::lines::{AUTHORITY, SETUP, Sections, sections};
 pub(crate) use self::secrets::secrets;
+use self::swap::swap;
 
 /// The longest file.
 const MAX_LEN: u64 = 1024 * 1024;
@@ -33,16 +36,19 @@ const MAX_INCLUDES: usize = 10;
 /// The parameters of one section.
 type Parameters = BTreeMap<String, (String, At)>;
 
-/// Reads `ipsec.conf`, and `ipsec.secrets` in the same folder if it is there.
+/// What the files say, and what their author should know.
+pub type Read = (Section, Vec<Remark>);
+
+/// Reads `ipsec.conf`, and `ipsec.secrets` in the same folder if it is there. `own` says whether an address is of this host.
 ///
 /// # Errors
 /// When one cannot be read, or something in it is wrong.
-pub fn load(path: &Path) -> Result<Section, FileError> {
+pub fn load(path: &Path, own: &dyn Fn(IpAddr) -> bool) -> Result<Read, FileError> {
     let text = read(path)?;
     let secrets = path.with_file_name("ipsec.secrets");
     let secrets = if secrets.exists() { Some((read(&secrets)?, secrets)) } else { None };
     let secrets = secrets.as_ref().map(|(text, path)| (text.as_str(), path.as_path()));
-    parse((&text, path), secrets)
+    parse((&text, path), secrets, own)
 }
 
 fn read(path: &Path) -> Result<String, FileError> {
@@ -57,26 +63,31 @@ fn read(path: &Path) -> Result<String, FileError> {
 ///
 /// # Errors
 /// Everything that is wrong.
-pub fn parse(conf: (&str, &Path), secrets: Option<(&str, &Path)>) -> Result<Section, FileError> {
+pub fn parse(
+    conf: (&str, &Path),
+    secrets: Option<(&str, &Path)>,
+    own: &dyn Fn(IpAddr) -> bool,
+) -> Result<Read, FileError> {
     let mut problems = Problems::default();
+    let mut notes = Vec::new();
     let mut root = Section::default();
     let sections = sections(conf.0, conf.1, &mut problems);
     let at = At { file: conf.1.into(), place: Some(Place { line: 1, column: 1 }) };
     let unique = unique(sections.get(SETUP), &at);
-    for (name, (own_at, own)) in &sections {
+    for (name, (own_at, given)) in &sections {
         if name == "%default" || name == SETUP {
             continue;
         }
         if let Some(name) = name.strip_prefix(AUTHORITY) {
-            if own.get("auto").is_none_or(|(auto, _)| auto != "ignore") && name != "%default" {
-                let section = authority(own, &mut problems);
+            if given.get("auto").is_none_or(|(auto, _)| auto != "ignore") && name != "%default" {
+                let section = authority(given, &mut problems);
                 let named = Named { name: name.to_owned(), at: own_at.clone(), section };
                 root.open("authorities", &at).sections.push(named);
             }
             continue;
         }
-        let mut all = own.clone();
-        inherit(&mut all, own, &sections, 0, &mut problems);
+        let mut all = given.clone();
+        inherit(&mut all, given, &sections, 0, &mut problems);
         if let Some((_, defaults)) = sections.get("%default") {
             for (key, value) in defaults {
                 all.entry(key.clone()).or_insert_with(|| value.clone());
@@ -84,6 +95,12 @@ pub fn parse(conf: (&str, &Path), secrets: Option<(&str, &Path)>) -> Result<Sect
         }
         all.remove("also");
         if all.get("auto").is_none_or(|(auto, _)| auto != "ignore") {
+            if swap(&mut all, own) {
+                notes.push(own_at.remark(format!(
+                    "conn {name}: right is an address of this host and left is none, so right is taken as this side, and left as \
+                     the peer"
+                )));
+            }
             let mut section = conn::connection(name, &all, own_at, &mut problems);
             section.settings.push(unique.clone());
             conn::strict(sections.get(SETUP), &mut section);
@@ -95,7 +112,7 @@ pub fn parse(conf: (&str, &Path), secrets: Option<(&str, &Path)>) -> Result<Sect
         let section = self::secrets(text, path, &mut problems);
         *root.open("secrets", &at) = section;
     }
-    if problems.0.is_empty() { Ok(root) } else { Err(FileError::Lines(problems.0)) }
+    if problems.0.is_empty() { Ok((root, notes)) } else { Err(FileError::Lines(problems.0)) }
 }
 
 /// `uniqueids`, which is about all connections.

@@ -26,13 +26,15 @@ pub mod tree;
 pub mod value;
 mod xauth;
 
+use std::net::IpAddr;
 use std::path::Path;
 
 use self::connection::Connection;
 use self::reader::{Problems, unknown_section};
 use self::tree::Section;
 use crate::model::{Misfit, Model};
-use crate::papers::Loaded;
+use crate::papers;
+use crate::rc::Loaded;
 use crate::remark::FileError;
 use crate::spec::{PoolSpec, SharedSecret};
 use crate::value::did_you_mean;
@@ -47,17 +49,18 @@ pub struct Contents {
     /// Pools of internal addresses, in order.
     pub pools: Vec<PoolSpec>,
     /// Certificates and private keys.
-    pub papers: Loaded,
+    pub papers: papers::Loaded,
 }
 
-/// Reads a file (an `ipsec.conf` where its name begins so, with the `ipsec.secrets` beside it) and puts what is in it in the
-/// place of everything that was loaded into a copy of `model` before; what the command line configured stays.
+/// Reads a file (an `ipsec.conf` where its name begins so, with the `ipsec.secrets` beside it) and puts what is in it in the place of
+/// everything that was loaded into a copy of `model` before; what the command line configured stays. `own` says whether an address
+/// is of this host: which of the two sides of an `ipsec.conf` it is.
 ///
 /// # Errors
 /// When a file cannot be read, or something in it is wrong or not supported; every place is named.
-pub fn load(path: &Path, model: &Model) -> Result<Model, FileError> {
+pub fn load(path: &Path, model: &Model, own: &dyn Fn(IpAddr) -> bool) -> Result<Loaded, FileError> {
     let old = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("ipsec"));
-    let mut root = if old { ipsec_conf::load(path)? } else { parse::load(path)? };
+    let (mut root, notes) = if old { ipsec_conf::load(path, own)? } else { (parse::load(path)?, Vec::new()) };
     let layout = if old { &folders::IPSEC } else { &folders::SWANCTL };
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut problems = Problems::default();
@@ -76,14 +79,14 @@ pub fn load(path: &Path, model: &Model) -> Result<Model, FileError> {
         let at = named.map_or(whole, |named| named.at.clone());
         FileError::Lines(vec![at.remark(format!("{name}: {error}"))])
     })?;
-    Ok(newer)
+    Ok(Loaded { model: newer, notes, commands: Vec::new() })
 }
 
 /// What is in a file, beside the papers that its folders had.
 ///
 /// # Errors
 /// Everything that is wrong or not supported.
-pub fn contents(root: &Section, papers: Loaded) -> Result<Contents, FileError> {
+pub fn contents(root: &Section, papers: papers::Loaded) -> Result<Contents, FileError> {
     const KNOWN: &[&str] = &["connections", "secrets", "pools", "authorities"];
     let mut problems = Problems::default();
     let mut contents = Contents { papers, ..Contents::default() };

@@ -22,7 +22,7 @@ use crate::value::if_id;
 
 fn read(text: &str) -> Result<Contents, String> {
     let root = parse::parse(text, Path::new("f")).map_err(|error| error.to_string())?;
-    contents(&root, Loaded::default()).map_err(|error| error.to_string())
+    contents(&root, papers::Loaded::default()).map_err(|error| error.to_string())
 }
 
 fn connection(inside: &str) -> Connection {
@@ -269,21 +269,21 @@ fn a_file_is_taken_whole_and_only_what_changed_is_touched() {
         std::fs::write(&path, text).unwrap();
     };
     write("10.3.0.0/16", "one");
-    let first = load(&path, &Model::new()).unwrap();
+    let first = load(&path, &Model::new(), &|_| false).unwrap().model;
     let id = |model: &Model, name: &str| model.policy(name).unwrap().id;
     assert_eq!(first.connections().into_iter().collect::<Vec<_>>(), ["a", "b"]);
     assert_eq!(first.secrets().collect::<Vec<_>>(), ["ike-x"]);
     // The same again changes nothing.
-    assert!(first.difference(&load(&path, &first).unwrap()).is_empty());
+    assert!(first.difference(&load(&path, &first, &|_| false).unwrap().model).is_empty());
     write("10.4.0.0/16", "two");
-    let second = load(&path, &first).unwrap();
+    let second = load(&path, &first, &|_| false).unwrap().model;
     assert_eq!(id(&first, "a.net"), id(&second, "a.net"));
     assert_ne!(id(&first, "b.net"), id(&second, "b.net"));
     assert_eq!(first.difference(&second).len(), 2, "one policy comes and one goes");
     write("nowhere", "three");
-    assert!(load(&path, &second).unwrap_err().to_string().contains("remote_ts"));
+    assert!(load(&path, &second, &|_| false).unwrap_err().to_string().contains("remote_ts"));
     std::fs::write(&path, "").unwrap();
-    assert!(load(&path, &second).unwrap().connections().is_empty());
+    assert!(load(&path, &second, &|_| false).unwrap().model.connections().is_empty());
     std::fs::remove_dir_all(folder).unwrap();
 }
 
@@ -488,7 +488,7 @@ fn a_radius_server_without_a_secret_is_refused_where_it_stands() {
              secrets {{\n ike {{\n {secrets}\n secret = x\n }}\n}}\n"
         );
         std::fs::write(&file, text).unwrap();
-        load(&file, &Model::new()).map(drop).map_err(|error| error.to_string())
+        load(&file, &Model::new(), &|_| false).map(drop).map_err(|error| error.to_string())
     };
     let two = "remote {\n auth = psk\n id = a\n }\n";
     for rounds in ["", two] {

@@ -119,8 +119,8 @@ mod tests {
     fn the_old_files_have_several_words_for_it() {
         let read = |conf: &str| {
             let conf = format!("conn t\n left=192.0.2.1\n right=192.0.2.2\n keyexchange=ikev1\n{conf} auto=add\n");
-            let root = ipsec_conf::parse((&conf, Path::new("ipsec.conf")), None);
-            let mut contents = root.and_then(|root| contents(&root, Loaded::default())).unwrap();
+            let root = ipsec_conf::parse((&conf, Path::new("ipsec.conf")), None, &|_| false);
+            let mut contents = root.and_then(|(root, _)| contents(&root, Loaded::default())).unwrap();
             contents.connections.remove(0).remote.unwrap()
         };
         let login = Some(XauthSpec::Login("carol".to_owned()));

@@ -10,6 +10,7 @@ use ravelin_types::HostName;
 use super::FAILED;
 use crate::cli::CheckArgs;
 use crate::daemon::crypto::ike_provider;
+use crate::daemon::reload::is_own;
 
 /// Reads every file as the daemon would, and says what is wrong with each.
 pub fn run(args: &CheckArgs) -> ExitCode {
@@ -18,7 +19,7 @@ pub fn run(args: &CheckArgs) -> ExitCode {
 }
 
 fn is_good(file: &Path) -> bool {
-    let loaded = match files::load(file, &Model::new()) {
+    let loaded = match files::load(file, &Model::new(), &is_own) {
         Ok(loaded) => loaded,
         Err(error) => {
             eprintln!("{error}");

@@ -1,5 +1,6 @@
 //! The configuration read again, all of it or nothing, with the difference shown.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use ravelin_config::command::ReloadArgs;
@@ -38,10 +39,17 @@ impl Files {
         };
 
         if let Some(path) = &self.swanctl {
-            loaded.model = swanctl::load(path, &loaded.model)?;
+            let conf = swanctl::load(path, &loaded.model, &is_own)?;
+            loaded.model = conf.model;
+            loaded.notes.extend(conf.notes);
         }
         Ok(loaded)
     }
+}
+
+/// Whether an address is of this host, as far as the kernel says.
+pub fn is_own(address: IpAddr) -> bool {
+    ravelin_host::device_of(address).is_ok_and(|device| device.is_some())
 }
 
 impl<P: Plane> Core<P> {
@@ -54,10 +62,7 @@ impl<P: Plane> Core<P> {
     /// Carries out `ike reload`.
     pub(super) fn reload(&mut self, args: &ReloadArgs, now: Instant) -> Result<Message, String> {
         let loaded = match &args.file {
-            Some(file) => {
-                let model = swanctl::load(file, &self.model).map_err(|error| error.to_string())?;
-                Loaded { model, notes: Vec::new(), commands: Vec::new() }
-            }
+            Some(file) => swanctl::load(file, &self.model, &is_own).map_err(|error| error.to_string())?,
             None if self.files.rc.is_none() && self.files.swanctl.is_none() => {
                 return Err("the daemon was started without a file; name one".to_owned());
             }

@@ -28,7 +28,8 @@ impl Folder {
     }
 
     fn load(&self, file: &str) -> Result<Model, String> {
-        swanctl::load(&self.0.join(file), &Model::new()).map_err(|error| error.to_string())
+        let loaded = swanctl::load(&self.0.join(file), &Model::new(), &|_| false);
+        loaded.map(|loaded| loaded.model).map_err(|error| error.to_string())
     }
 }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 use crate::spec::{ActionWord, Role, Start};
 
 fn read(conf: &str, secrets: &str) -> Result<Contents, String> {
-    let root = parse((conf, Path::new("ipsec.conf")), Some((secrets, Path::new("ipsec.secrets"))));
-    root.and_then(|root| contents(&root, Loaded::default())).map_err(|error| error.to_string())
+    let root = parse((conf, Path::new("ipsec.conf")), Some((secrets, Path::new("ipsec.secrets"))), &|_| false);
+    root.and_then(|(root, _)| contents(&root, Loaded::default())).map_err(|error| error.to_string())
 }
 
 #[test]
@@ -237,8 +237,8 @@ impl Folder {
     }
 
     fn load(&self) -> Result<Contents, String> {
-        let root = load(&self.0.join("ipsec.conf"));
-        root.and_then(|root| contents(&root, Loaded::default())).map_err(|error| error.to_string())
+        let root = load(&self.0.join("ipsec.conf"), &|_| false);
+        root.and_then(|(root, _)| contents(&root, Loaded::default())).map_err(|error| error.to_string())
     }
 }
 
@@ -305,4 +305,27 @@ fn strict_revocation_is_that_of_all_peers() {
     };
     assert_eq!((of("yes"), of("no"), of("ifuri")), (Ok(Demand::Strict), Ok(Demand::Relaxed), Ok(Demand::IfUri)));
     assert!(of("perhaps").unwrap_err().contains("ipsec.conf:2"));
+}
+
+#[test]
+fn the_side_that_is_this_host_is_ours_whatever_its_name() {
+    let conf = "conn a\n left=192.0.2.1\n leftsubnet=10.1.0.0/16\n leftid=@moon\n right=192.0.2.2\n rightid=@sun\n authby=secret\n";
+    let own = |own: &'static [&'static str]| {
+        let is_own = move |address: IpAddr| own.contains(&address.to_string().as_str());
+        let (root, notes) = parse((conf, Path::new("ipsec.conf")), None, &is_own).unwrap();
+        let remote = contents(&root, Loaded::default()).unwrap().connections.remove(0).remote.unwrap();
+        let notes: Vec<String> = notes.iter().map(ToString::to_string).collect();
+        (remote.local.unwrap().to_string(), remote.own_id.to_string(), remote.peer_id.to_string(), notes)
+    };
+    let (moon, sun) = ("fqdn:moon".to_owned(), "fqdn:sun".to_owned());
+    // Neither, and both, is left as it is.
+    for ours in [[].as_slice(), &["192.0.2.1"], &["192.0.2.1", "192.0.2.2"]] {
+        assert_eq!(own(ours), ("192.0.2.1".into(), moon.clone(), sun.clone(), vec![]), "{ours:?}");
+    }
+    let (local, own_id, peer_id, notes) = own(&["192.0.2.2"]);
+    assert_eq!((local.as_str(), own_id, peer_id), ("192.0.2.2", sun, moon));
+    assert!(
+        notes.len() == 1 && notes[0].starts_with("ipsec.conf:1:1: conn a: right is an address of this host"),
+        "{notes:?}"
+    );
 }

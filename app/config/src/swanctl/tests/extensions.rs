@@ -59,8 +59,9 @@ fn a_connection_goes_in_tcp_when_it_says_so() {
             Path::new("ipsec.conf"),
         ),
         None,
+        &|_| false,
     );
-    let contents = libreswan.and_then(|root| contents(&root, Loaded::default())).unwrap();
+    let contents = libreswan.and_then(|(root, _)| contents(&root, papers::Loaded::default())).unwrap();
     let remote = contents.connections[0].remote.as_ref().unwrap();
     assert_eq!(remote.extensions.tcp, Some(Tcp { port: 4510, at_once: false }));
 }
@@ -73,8 +74,8 @@ fn a_connection_is_resumed_when_it_says_so() {
     assert!(!resumption("") && !resumption("session_resumption = no") && resumption("session_resumption = yes"));
     assert!(refused("session_resumption = maybe").contains("expected"));
     let text = "conn a\n left=192.0.2.1\n right=192.0.2.2\n authby=secret\n session-resumption=yes\n auto=add\n";
-    let libreswan = super::ipsec_conf::parse((text, Path::new("ipsec.conf")), None);
-    let contents = libreswan.and_then(|root| contents(&root, Loaded::default())).unwrap();
+    let libreswan = super::ipsec_conf::parse((text, Path::new("ipsec.conf")), None, &|_| false);
+    let contents = libreswan.and_then(|(root, _)| contents(&root, papers::Loaded::default())).unwrap();
     assert!(contents.connections[0].remote.as_ref().unwrap().extensions.resumption);
 }
 
@@ -94,8 +95,8 @@ fn a_connection_proves_the_whole_of_ike_sa_init() {
         let text = format!(
             "conn a\n left=192.0.2.1\n right=192.0.2.2\n authby=secret\n ike-sa-init-full-transcript-auth={word}\n auto=add\n"
         );
-        let libreswan = super::ipsec_conf::parse((text.as_str(), Path::new("ipsec.conf")), None);
-        let contents = libreswan.and_then(|root| contents(&root, Loaded::default())).unwrap();
+        let libreswan = super::ipsec_conf::parse((text.as_str(), Path::new("ipsec.conf")), None, &|_| false);
+        let contents = libreswan.and_then(|(root, _)| contents(&root, papers::Loaded::default())).unwrap();
         assert_eq!(contents.connections[0].remote.as_ref().unwrap().extensions.full_transcript, when, "{word}");
     }
 }
@@ -112,8 +113,8 @@ fn a_connection_has_windows_and_tokens_and_may_be_with_a_cluster() {
     assert!(!announce("") && announce("announce = yes") && refused("announce = 7").contains("announce"));
     let text =
         "conn a\n left=192.0.2.1\n right=192.0.2.2\n authby=secret\n send-supported-auth-methods=yes\n auto=add\n";
-    let libreswan = super::ipsec_conf::parse((text, Path::new("ipsec.conf")), None);
-    let contents = libreswan.and_then(|root| contents(&root, Loaded::default())).unwrap();
+    let libreswan = super::ipsec_conf::parse((text, Path::new("ipsec.conf")), None, &|_| false);
+    let contents = libreswan.and_then(|(root, _)| contents(&root, papers::Loaded::default())).unwrap();
     assert!(contents.connections[0].remote.as_ref().unwrap().extensions.announce);
     assert_eq!([read("cluster = yes"), read("crash_detection = yes")], [(1, true, false), (1, false, true)]);
     assert!(refused("window = 33").contains("window") && refused("cluster = perhaps").contains("cluster"));
