@@ -24,6 +24,8 @@ use crate::host_names::{self, HostNames, Waiting};
 use crate::limits;
 use crate::open::{Gateway, Reach};
 use crate::output::Event;
+#[cfg(feature = "ikev2")]
+use crate::v2::feature::redirect;
 use crate::want::Want;
 
 /// Who did not answer, and when that was found.
@@ -155,6 +157,10 @@ pub(crate) fn looked_up(waiting: Waiting, core: &mut Core) {
     let Waiting { name, remote, wants, replaces } = waiting;
     if core.current(&remote).is_none_or(|current| !current.initiate) {
         return;
+    }
+    #[cfg(feature = "ikev2")]
+    if let Some(from) = remote.extensions.redirect.from {
+        return redirect::looked_up(Waiting { name, remote, wants, replaces }, from, core);
     }
     if !remote.begins_with_a_name() {
         return go(remote, wants, replaces, core);

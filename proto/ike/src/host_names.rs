@@ -170,6 +170,10 @@ pub(crate) fn wait(waiting: Waiting, core: &mut Core) {
         }
         None => core.hosts.waiting.push(waiting),
     }
+    // That of a gateway to which a peer sends us is in no configuration.
+    let fresh =
+        Known { at: Vec::new(), failed: None, asked: None, answered: core.now, next: core.now + limits::NAME_REFRESH };
+    core.hosts.known.entry(name.clone()).or_insert(fresh);
     ask(&name, core);
 }
 
@@ -211,6 +215,10 @@ pub(crate) fn answered(op: OpId, answer: Answer, core: &mut Core) -> Option<Answ
     event.into_iter().for_each(|event| core.event(event));
     let due: Vec<Waiting> = core.hosts.waiting.extract_if(.., |waiting| waiting.name == name).collect();
     due.into_iter().for_each(|waiting| gateways::looked_up(waiting, core));
+    let configured = core.remotes().iter().any(|remote| remote.names().any(|other| *other == name));
+    if !configured && !core.hosts.waiting.iter().any(|waiting| waiting.name == name) {
+        core.hosts.known.remove(&name);
+    }
     None
 }
 

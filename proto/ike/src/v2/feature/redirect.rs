@@ -7,7 +7,8 @@
 //!                             <--  HDR, SK {N(REDIRECT, gateway)}                 at any time later: INFORMATIONAL
 //!   HDR(A,0), SAi1, KEi, Ni, N(REDIRECTED_FROM, gateway)  -->                     at the other gateway
 //! ```
-//! Nothing but the address changes: the other gateway has to prove the same identity. Names of gateways are not looked up.
+//! Nothing but the address changes: the other gateway has to prove the same identity. A gateway that is named is looked up, and we go
+//! to the first address of the answer to which the operator lets us.
 //! Read RFC 5685 §3, §5 to §7 and §9 before changing this file.
 
 use alloc::collections::BTreeMap;
@@ -17,13 +18,14 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::ops::RangeInclusive;
 
-use ravelin_types::{IkeSpi, Instant};
+use ravelin_types::{HostName, IkeSpi, Instant};
 use ravelin_wire::ike::v2::{Notify, NotifyType, Payload};
 
 use crate::config::Remote;
 use crate::context::Core;
-use crate::error::Error;
+use crate::error::{Error, Place};
 use crate::extensions::{NewGateway, is_a_host};
+use crate::host_names::{self, Waiting};
 use crate::limits;
 use crate::open::Reach;
 use crate::output::Event;
@@ -116,7 +118,7 @@ fn identity(gateway: &NewGateway) -> Vec<u8> {
 }
 
 /// Where the peer sends us in a protected message, if we follow at all.
-pub(crate) fn told(remote: &Remote, payloads: &Payloads) -> Option<Result<IpAddr, Error>> {
+pub(crate) fn told(remote: &Remote, payloads: &Payloads) -> Option<Result<NewGateway, Error>> {
     let follows = !remote.extensions.redirect.follow.is_empty();
     payloads.notify(NotifyType::REDIRECT).filter(|_| follows).map(|notify| target(notify, &[]))
 }
@@ -125,7 +127,7 @@ pub(crate) fn told(remote: &Remote, payloads: &Payloads) -> Option<Result<IpAddr
 ///
 /// # Errors
 /// `Violation` when it has another form or another nonce, `Misuse` when we do not go there.
-pub(crate) fn target(notify: &Notify, nonce: &[u8]) -> Result<IpAddr, Error> {
+pub(crate) fn target(notify: &Notify, nonce: &[u8]) -> Result<NewGateway, Error> {
     let cut = || {
         let [kind, len, rest @ ..] = notify.data.as_slice() else { return None };
         let (identity, rest) = rest.split_at_checked(usize::from(*len))?;
@@ -135,12 +137,19 @@ pub(crate) fn target(notify: &Notify, nonce: &[u8]) -> Result<IpAddr, Error> {
     let address = match kind {
         IPV4 => <[u8; 4]>::try_from(identity).ok().map(IpAddr::from),
         IPV6 => <[u8; 16]>::try_from(identity).ok().map(IpAddr::from),
-        FQDN => return Err(Error::Misuse("the peer sends us to a gateway by its name, and names are not looked up")),
+        FQDN => return name(identity),
         _ => return Err(Error::Misuse("the peer sends us to a gateway by a kind of identity that is not known here")),
     };
     address
         .filter(|address| is_a_host(*address))
+        .map(NewGateway::Address)
         .ok_or(Error::Violation("a REDIRECT to what is no address of a gateway"))
+}
+
+fn name(identity: &[u8]) -> Result<NewGateway, Error> {
+    let name = core::str::from_utf8(identity).ok().and_then(|name| HostName::new(name).ok());
+    let name = name.ok_or(Error::Violation("a REDIRECT to what is no name of a gateway"))?;
+    Ok(NewGateway::Name(name.as_str().into()))
 }
 
 /// Begins anew at another gateway, for what is wanted, in the place of another IKE SA if need be.
@@ -149,7 +158,7 @@ pub(crate) fn target(notify: &Notify, nonce: &[u8]) -> Result<IpAddr, Error> {
 /// When we do not go there.
 pub(crate) fn follow(
     remote: &Remote,
-    (from, to): (IpAddr, IpAddr),
+    (from, to): (IpAddr, NewGateway),
     wants: Vec<Want>,
     replaces: Option<IkeSpi>,
     core: &mut Core,
@@ -158,6 +167,43 @@ pub(crate) fn follow(
         .current(remote)
         .ok_or(Error::Misuse("the peer sends us to another gateway, but is not configured any more"))?;
     let mut remote = Remote::clone(&current);
+    remote.extensions.redirect.from = Some(from);
+    match to {
+        NewGateway::Address(to) => {
+            may_go(&remote, (from, to), &wants, core)?;
+            may_go_again(&remote, core)?;
+            go(remote, (from, to), wants, replaces, core);
+        }
+        NewGateway::Name(name) => {
+            let name =
+                HostName::new(&name).map_err(|_| Error::Violation("a REDIRECT to what is no name of a gateway"))?;
+            may_go_again(&remote, core)?;
+            host_names::wait(Waiting { name, remote: Arc::new(remote), wants, replaces }, core);
+        }
+    }
+    Ok(())
+}
+
+/// The name of the gateway to which we were sent from `from` was looked up.
+pub(crate) fn looked_up(waiting: Waiting, from: IpAddr, core: &mut Core) {
+    let Waiting { name, remote, wants, replaces } = waiting;
+    let at: Vec<IpAddr> = core.hosts.at(&name).iter().map(|gateway| gateway.address).collect();
+    let first = at.iter().find(|to| may_go(&remote, (from, **to), &wants, core).is_ok());
+    let Some(to) = first.copied() else {
+        let why = match (core.hosts.why_nowhere(&name), at.first()) {
+            (None, Some(first)) => may_go(&remote, (from, *first), &wants, core).err(),
+            _ => None,
+        };
+        let why = why.unwrap_or(Error::Misuse("the peer sends us to a gateway by a name that leads nowhere"));
+        let policy = wants.first().map(|want| want.policy);
+        let place = Place { remote: Some(remote.name.clone()), address: from, policy, exchange: "IKE_SA_INIT" };
+        return core.failed(why.failure(place));
+    };
+    go(Remote::clone(&remote), (from, to), wants, replaces, core);
+}
+
+/// Whether we go from the one to the other.
+fn may_go(remote: &Remote, (from, to): (IpAddr, IpAddr), wants: &[Want], core: &Core) -> Result<(), Error> {
     // RFC 5685 §3: only where the operator lets us go.
     let within = |range: &RangeInclusive<IpAddr>| range.start().is_ipv4() == to.is_ipv4() && range.contains(&to);
     if !remote.extensions.redirect.follow.iter().any(within) {
@@ -179,11 +225,17 @@ pub(crate) fn follow(
             "the peer sends us to another gateway, but in transport mode the policy is with itself",
         ));
     }
-    if !core.redirected.note(&remote.name, core.now) {
-        return Err(Error::Misuse(
-            "the gateways send us round in circles, or too often; the next one is followed in five minutes",
-        ));
-    }
+    Ok(())
+}
+
+/// Whether it was not too often of late.
+fn may_go_again(remote: &Remote, core: &mut Core) -> Result<(), Error> {
+    core.redirected.note(&remote.name, core.now).then_some(()).ok_or(Error::Misuse(
+        "the gateways send us round in circles, or too often; the next one is followed in five minutes",
+    ))
+}
+
+fn go(mut remote: Remote, (from, to): (IpAddr, IpAddr), wants: Vec<Want>, replaces: Option<IkeSpi>, core: &mut Core) {
     core.event(Event::Redirected { remote: remote.name.clone(), from, to });
     // RFC 5685 §3, RFC 5685 §11: all else stays, above all who the gateway has to be.
     let source = remote.reach().find_map(|reach| match reach {
@@ -193,7 +245,5 @@ pub(crate) fn follow(
     remote.local = remote.own_towards(to, &core.hosts);
     (remote.remote, remote.source) = (to, source);
     remote.open.alternates = Vec::new();
-    remote.extensions.redirect.from = Some(from);
     sa_init::begin(Arc::new(remote), wants, replaces, core);
-    Ok(())
 }

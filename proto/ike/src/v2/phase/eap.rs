@@ -10,11 +10,11 @@
 //! ```
 //! Read RFC 7296 §2.16 and RFC 5998 before changing this file.
 
+use crate::extensions::NewGateway;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
-use core::net::IpAddr;
 
 use ravelin_eap::{Conversation, Peer, Proven, Step as Turned};
 use ravelin_wire::ike::header::ExchangeType;
@@ -74,7 +74,12 @@ impl AuthRequested {
 
     /// The responder, which is who it should be, sends us to another gateway before anybody logs in (RFC 5685 §6): there is
     /// no IKE SA yet that would have to be deleted.
-    pub(super) fn sent_away(self: Box<Self>, ends: Ends, to: Result<IpAddr, Error>, core: &mut Core) -> Option<IkeSa> {
+    pub(super) fn sent_away(
+        self: Box<Self>,
+        ends: Ends,
+        to: Result<NewGateway, Error>,
+        core: &mut Core,
+    ) -> Option<IkeSa> {
         let AuthRequested { remote, wants, offer, .. } = *self;
         let place = ends.place(&remote.name, "IKE_AUTH", wants.first().map(|want| want.policy));
         let wants = auth::left_over(offer, wants, core);

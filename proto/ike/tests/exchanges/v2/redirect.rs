@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use ravelin_eap::tls::TlsSide;
 use ravelin_eap::{Client, Method, Server};
-use ravelin_ike::config::{EapServer, IdPattern, LocalAuth, RemoteAuth};
+use ravelin_ike::config::{EapServer, Gateway, IdPattern, LocalAuth, RemoteAuth};
 use ravelin_ike::explain::Part;
 use ravelin_ike::output::DownReason;
-use ravelin_ike::{Command, Config, Event, NewGateway, Redirect, Transmit, limits};
+use ravelin_ike::{Answer, Command, Config, Event, Input, NewGateway, Question, Redirect, Transmit, limits};
 use ravelin_types::{Identity, IkeSpi};
 use ravelin_wire::ike::header::{ExchangeType, Flags, Header, Version};
 use ravelin_wire::ike::v2::{Message, NotifyType, Payload};
@@ -254,13 +254,15 @@ fn hostile_redirects_move_nobody_and_the_gateway_can_still_answer() {
         Box::new(ours(identity("224.0.0.1"))),
         Box::new(ours(identity("::"))),
         Box::new(ours(identity("ff02::1"))),
+        Box::new(ours([&[3, 11][..], b"example org"].concat())),
+        Box::new(ours([&[3, 3][..], &[0xff, 0xfe, 0]].concat())),
+        Box::new(ours(vec![3, 0])),
     ];
     let told: Vec<(Forge, &str)> = vec![
         (Box::new(ours(identity("203.0.113.1"))), "not among those"),
         (Box::new(ours(identity("2001:db8::8"))), "not among those"),
         (Box::new(ours(identity(B))), "to where we are"),
         (Box::new(ours(identity("2001:db8::9"))), "address family"),
-        (Box::new(ours([&[3, 11][..], b"example.org"].concat())), "by its name"),
         (Box::new(ours(vec![4, 1, 0])), "kind of identity"),
     ];
     let silent = silent.into_iter().map(|forge| (forge, None));
@@ -417,5 +419,44 @@ fn gateways_are_addresses_and_names() {
     }
     for bad in ["", "0.0.0.0", "::", "ff02::1", "255.255.255.255", "192.0.2.300", "a b", "a/b", &"a".repeat(256)] {
         assert!(bad.parse::<NewGateway>().is_err(), "{bad}");
+    }
+}
+
+// RFC 5685 §9.2: a gateway may be named.
+#[test]
+fn a_gateway_of_a_name_is_looked_up_and_only_where_we_may_go_is_gone() {
+    let found = |addresses: &[&str]| {
+        let gateways = addresses.iter().map(|address| Gateway { address: ip(address), source: Some(ip(A)) });
+        Answer::Found(gateways.collect())
+    };
+    let told = |answer: Answer| {
+        let mut lab = Lab::with(|a, b| {
+            roles(a, b);
+            b.remotes[0].extensions.redirect.to = Some(gateway("second.example.org"));
+        });
+        lab.a.command(Command::Initiate(POLICY));
+        lab.a_to_b();
+        lab.b_to_a();
+        let asked = std::mem::take(&mut lab.a.asked);
+        let [(op, Question::LookUp(name))] = &Vec::from(asked)[..] else { panic!("no question") };
+        assert_eq!((name.as_str(), lab.a.sent.len()), ("second.example.org", 0));
+        // The gateway serves where it was named.
+        lab.b.configure(|config| config.remotes[0].extensions.redirect.to = None);
+        lab.a.input(Input::Done(*op, answer.into()));
+        lab.settle();
+        assert!(lab.a.endpoint.host_names().is_empty(), "nobody has configured it");
+        lab
+    };
+    // Where the operator does not let us go, and where we come from, is passed over.
+    assert_at_second(&told(found(&["203.0.113.1", B, SECOND])));
+    for (answer, why) in [
+        (found(&["203.0.113.1"]), "not among those"),
+        (found(&[B]), "not among those"),
+        (Answer::Refused("there is no such name".into()), "leads nowhere"),
+    ] {
+        let lab = told(answer);
+        assert_eq!((followed(&lab.a), lab.a.endpoint.ike_sas().len()), (vec![], 0), "{why}");
+        let said = lab.a.failure(Part::Configuration).to_string();
+        assert!(said.contains(why), "{said}");
     }
 }
