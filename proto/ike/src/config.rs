@@ -107,32 +107,32 @@ impl Config {
             }
         }
         for (i, child) in self.policies.iter().enumerate() {
-            let id = child.policy.id;
+            let (id, name) = (child.policy.id, || child.policy.name.clone());
             if self.policies.iter().take(i).any(|other| other.policy.id == id) {
                 mistakes.push(Mistake::DuplicatePolicy(id));
             }
             if self.remote(&child.remote).is_none() {
-                mistakes.push(Mistake::NoRemote(id, child.remote.clone()));
+                mistakes.push(Mistake::NoRemote(name(), child.remote.clone()));
             }
             let Action::Protect(protection) = &child.policy.action else {
-                mistakes.push(Mistake::NotProtected(id));
+                mistakes.push(Mistake::NotProtected(name()));
                 continue;
             };
             if protection.local.is_some_and(|l| l.is_ipv4() != protection.remote.is_ipv4()) {
-                mistakes.push(Mistake::PolicyFamilies(id));
+                mistakes.push(Mistake::PolicyFamilies(name()));
             }
             let protocol = child.proposals.first().map_or(ProtocolId::ESP, |proposal| proposal.protocol);
             let known = [ProtocolId::ESP, ProtocolId::AH].contains(&protocol);
             if !known || !usable(&child.proposals, protocol, crypto) {
-                mistakes.push(Mistake::NoChildProposal(id));
+                mistakes.push(Mistake::NoChildProposal(name()));
             }
             if !child.ah.is_empty() {
                 let mut remotes = self.remotes.iter().filter(|remote| remote.name == child.remote);
                 if remotes.any(|remote| matches!(remote.version, IkeVersion::V2)) {
-                    mistakes.push(Mistake::AhAndEsp(id, child.remote.clone()));
+                    mistakes.push(Mistake::AhAndEsp(name(), child.remote.clone()));
                 }
                 if protocol != ProtocolId::ESP || !child.ah.iter().any(|ah| crypto.integ(*ah).is_some()) {
-                    mistakes.push(Mistake::NoChildProposal(id));
+                    mistakes.push(Mistake::NoChildProposal(name()));
                 }
             }
         }
@@ -174,17 +174,17 @@ pub enum Mistake {
     /// The two addresses of the remote are not of one family.
     Families(String),
     /// The two ends of the policy are not of one family.
-    PolicyFamilies(PolicyId),
+    PolicyFamilies(String),
     /// None of the remote's proposals is complete and known to the crypto provider.
     NoIkeProposal(String),
     /// None of the policy's proposals is complete and known to the crypto provider.
-    NoChildProposal(PolicyId),
+    NoChildProposal(String),
     /// The policy wants AH around ESP, and the remote is of IKEv2.
-    AhAndEsp(PolicyId, String),
+    AhAndEsp(String, String),
     /// The policy names a remote that is not there.
-    NoRemote(PolicyId, String),
+    NoRemote(String, String),
     /// The policy does not ask for protection, so there is nothing to negotiate.
-    NotProtected(PolicyId),
+    NotProtected(String),
 }
 
 impl fmt::Display for Mistake {
@@ -208,26 +208,24 @@ impl fmt::Display for Mistake {
                 )
             }
             Mistake::Families(name) => write!(f, "remote {name} has an IPv4 and an IPv6 address"),
-            Mistake::PolicyFamilies(id) => write!(f, "policy {} has an IPv4 and an IPv6 end", id.0),
+            Mistake::PolicyFamilies(policy) => write!(f, "policy {policy} has an IPv4 and an IPv6 end"),
             Mistake::NoIkeProposal(name) => write!(
                 f,
                 "remote {name} has no usable IKE proposal: it takes a cipher, an integrity algorithm unless the cipher \
                  authenticates, a pseudorandom function and a key exchange method that are built in"
             ),
-            Mistake::NoChildProposal(id) => write!(
+            Mistake::NoChildProposal(policy) => write!(
                 f,
-                "policy {} has no usable proposal: ESP takes a cipher, and an integrity algorithm unless the cipher \
-                 authenticates, AH an integrity algorithm, that are built in",
-                id.0
+                "policy {policy} has no usable proposal: ESP takes a cipher, and an integrity algorithm unless the cipher \
+                 authenticates, AH an integrity algorithm, that are built in"
             ),
-            Mistake::AhAndEsp(id, name) => write!(
+            Mistake::AhAndEsp(policy, name) => write!(
                 f,
-                "policy {} wants AH and ESP together, and remote {name} is of IKEv2, which negotiates one protocol for an SA \
-                 (RFC 7296 §3.3): use ESP, or IKEv1 (-z 1), or keys by hand (ipsec addsa)",
-                id.0
+                "policy {policy} wants AH and ESP together, and remote {name} is of IKEv2, which negotiates one protocol for an \
+                 SA (RFC 7296 §3.3): use ESP, or IKEv1 (-z 1), or keys by hand (ipsec addsa)"
             ),
-            Mistake::NoRemote(id, name) => write!(f, "policy {} names the remote {name}, which is not there", id.0),
-            Mistake::NotProtected(id) => write!(f, "policy {} does not ask for protection", id.0),
+            Mistake::NoRemote(policy, name) => write!(f, "policy {policy} names the remote {name}, which is not there"),
+            Mistake::NotProtected(policy) => write!(f, "policy {policy} does not ask for protection"),
         }
     }
 }

@@ -64,7 +64,7 @@ impl<P: Plane> Core<P> {
         let loaded = match &args.file {
             Some(file) => swanctl::load(file, &self.model, &is_own).map_err(|error| error.to_string())?,
             None if self.files.rc.is_none() && self.files.swanctl.is_none() => {
-                return Err("the daemon was started without a file; name one".to_owned());
+                return Err("the daemon was started without a file: name one (ravelin reload FILE)".to_owned());
             }
             None => {
                 let loaded = self.files.load().map_err(|error| error.to_string())?;

@@ -256,7 +256,7 @@ fn what_the_data_plane_lacks_is_neither_offered_nor_taken() {
     assert!(offered.iter().filter(is_encr).count() > 0);
     assert!(!offered.iter().any(|transform| matches!(transform, Transform::Encr(EncrId::AES_GCM_16, _))));
     let alone = "ipsec policy -n p2 -g gw -m tunnel -e AES128-GCM -r 10.0.0.2 -s 10.3.0.0/16 -d 10.2.0.0/16";
-    assert!(bench.refused(alone).contains("no usable proposal"));
+    assert!(bench.refused(alone).contains("policy p2 has no usable proposal"));
 }
 
 #[test]

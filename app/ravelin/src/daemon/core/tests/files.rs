@@ -74,7 +74,7 @@ fn ah_around_esp_is_for_ikev1() {
     let mut bench = Bench::new("ahesp");
     bench.ok(&format!("{POLICY} -t AHESP -e AES128-CBC -a HMAC-SHA-1"));
     let error = bench.refused(REMOTE);
-    assert!(error.contains("IKEv2, which negotiates one protocol") && error.contains("IKEv1 (-z 1)"), "{error}");
+    assert!(error.contains("policy p1 wants AH and ESP") && error.contains("IKEv1 (-z 1)"), "{error}");
     bench.ok("ike remote -n gw -z 1 -w -r 10.0.0.2 --local 10.0.0.1 -h psk");
     let shown = crate::render::tables(&bench.ok("ipsec policy -v"));
     assert!(shown.contains("AH around it: HMAC-SHA-1"), "{shown}");
