@@ -8,9 +8,9 @@ use ravelin_config::Verb;
 use ravelin_config::command::Shown;
 
 #[cfg(any(feature = "kernel", feature = "tun"))]
-use crate::daemon::plane::Choice;
+use crate::daemon::host::resolver::Way;
 #[cfg(any(feature = "kernel", feature = "tun"))]
-use crate::daemon::resolver::Way;
+use crate::daemon::plane::Choice;
 
 /// Where the daemon listens unless told otherwise.
 pub const DEFAULT_SOCKET: &str = "/run/ravelin/ravelin.sock";

@@ -9,8 +9,8 @@ use tracing_subscriber::EnvFilter;
 use super::{USAGE, fail};
 use crate::cli::DaemonArgs;
 use crate::daemon::event_loop::{self, Settings};
+use crate::daemon::keyed::psk::Accounts;
 use crate::daemon::plane;
-use crate::daemon::psk::Accounts;
 use crate::daemon::reload::Files;
 
 /// Runs the daemon in the foreground.

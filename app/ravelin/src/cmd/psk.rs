@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::{daemon, fail};
 use crate::cli::PskVerb;
-use crate::daemon::psk::{self, Accounts};
+use crate::daemon::keyed::psk::{self, Accounts};
 
 /// How long a manager may take to say good-bye and to undo its changes.
 const PATIENCE: Duration = Duration::from_secs(20);

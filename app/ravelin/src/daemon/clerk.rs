@@ -1,7 +1,7 @@
 //! Who answers what IKE asks about signatures, certificates, EAP and slow key exchanges: a few threads, so that no peer waits
 //! for the papers or the Diffie-Hellman of another. What a RADIUS server is asked about, or
 //! is told, is with one thread more, which waits for all of them at once, and each token that has a key of ours has its own.
-//! Names of hosts are looked up in other threads (`host_names.rs`).
+//! Names of hosts are looked up in other threads (`host/host_names.rs`).
 //!
 //! ```text
 //!   Core: Output::Ask ─► questions() ─► Clerk::ask ─┬► threads ─┬► Question::answer ──────────┬► Clerk::answers ─► Core: Input::Done
@@ -10,6 +10,9 @@
 //!                                                   ├► RADIUS: Client::ask ───────────────────┤
 //!                                                   └► names of hosts: HostNames::ask ────────┘
 //! ```
+
+pub mod fetch;
+pub mod token_threads;
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -32,9 +35,9 @@ use ravelin_pki::{Crl, Lookup, Time};
 use ravelin_radius_client::{Authorizer, Client, Demand, Heard, Record, Verdict};
 use ravelin_tls::Maker;
 
-use super::fetch::{Fetcher, Library, Sought};
-use super::host_names::HostNames;
-use super::token_threads::{self, TokenThreads};
+use self::fetch::{Fetcher, Library, Sought};
+use self::token_threads::TokenThreads;
+use super::host::host_names::HostNames;
 
 /// Threads: about as many as processors, since they sign, verify and compute, and never only one, which one long computation
 /// would keep from everybody else.

@@ -16,9 +16,9 @@ use ravelin_types::sa::Direction;
 use ravelin_types::{Instant, Spi};
 
 use super::core::Core;
+use super::listings::{flows, report};
 use super::plane::Plane;
 use super::waiting::{Goal, done, failed};
-use super::{flows, report};
 
 /// The longest wait a client can ask for.
 const MAX_WAIT: Duration = Duration::from_secs(3600);

@@ -23,23 +23,23 @@ use ravelin_store::FileStore;
 use ravelin_types::Instant;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::addresses::Addresses;
 use super::clerk::Clerk;
+use super::clerk::fetch::Library;
 use super::core::{Core, Said};
 use super::crash_secret;
 use super::crypto::ike_provider;
 #[cfg(feature = "tun")]
 use super::crypto::packet_provider;
-use super::fetch::Library;
-use super::inside::{Host, Wanted};
-use super::key_log::KeyLog;
-use super::keying_socket::{KeyingSocket, Received};
+use super::host::addresses::Addresses;
+use super::host::inside::{Host, Wanted};
+use super::host::resolver::{Resolver, Way};
+use super::keyed::keying_socket::{KeyingSocket, Received};
+use super::keyed::psk::{Accounts, Journal, PidFile};
+use super::keyed::statics::Statics;
 use super::plane::{self, Choice, Running};
-use super::psk::{Accounts, Journal, PidFile};
 use super::reload::Files;
-use super::resolver::{Resolver, Way};
-use super::statics::Statics;
 use super::tap::Tap;
+use super::tap::key_log::KeyLog;
 use super::vici;
 
 /// How long the peers have to answer our deletes before the daemon ends anyway.

@@ -1,5 +1,10 @@
 //! Policies that our IKE has no part in: their SAs, and the [`World`] that the management messages act on.
 
+pub mod keying_socket;
+pub mod psk;
+pub mod setkey;
+pub mod statics;
+
 use std::net::IpAddr;
 
 use ravelin_config::Model;

@@ -11,8 +11,8 @@ use ravelin_control::Message;
 use ravelin_types::Instant;
 
 use super::core::Core;
+use super::listings::report;
 use super::plane::Plane;
-use super::report;
 use super::waiting::done;
 
 /// The files that a daemon is started with.

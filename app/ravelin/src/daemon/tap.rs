@@ -3,6 +3,9 @@
 //! Every message of IKE comes by here while somebody wants to read along, and the keys of its IKE SA are looked at first: so they
 //! are known before the first message that they protect leaves, and after the SA that they belonged to has gone.
 
+pub mod key_log;
+pub mod trace;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use ravelin_decode::keys::written::{self, TableLine};
@@ -11,10 +14,10 @@ use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::{IkeSpi, Secret};
 use ravelin_wire::ike::header::Header;
 
+use self::key_log::KeyLog;
+use self::trace::Trace;
 use super::core::Core;
-use super::key_log::KeyLog;
 use super::plane::Plane;
-use super::trace::Trace;
 
 /// IKE SAs whose keys are remembered.
 const MAX_KNOWN: usize = 4096;

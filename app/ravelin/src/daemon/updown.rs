@@ -5,6 +5,8 @@
 //! neither. Down finds what up found: a firewall's rule is taken out as it was put in, whatever has become of addresses and
 //! configuration in between. What a peer says, such as its identity, is a variable's value and never part of a command.
 
+pub mod script;
+
 use ravelin_config::spec::XauthSpec;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -17,10 +19,10 @@ use ravelin_types::proposal::ProtocolId;
 use ravelin_types::selector::{OPAQUE_PORTS, TrafficSelector};
 use ravelin_types::{Carrier, Spi};
 
+use self::script::{Environment, Job, Runner, harmless};
 use super::core::Core;
+use super::host::resolver::Names;
 use super::plane::Plane;
-use super::resolver::Names;
-use super::script::{Environment, Job, Runner, harmless};
 use super::vici::names;
 
 /// Pairs of selectors of one Child SA for which its command is run.

@@ -10,7 +10,7 @@ use ravelin_types::dataplane::Flow;
 use ravelin_types::policy::PolicyId;
 
 use super::Core;
-use crate::daemon::failures::Log;
+use crate::daemon::listings::failures::Log;
 use crate::daemon::plane::Plane;
 
 impl<P: Plane> Core<P> {

@@ -7,7 +7,7 @@ use ravelin_manage::Keying;
 use ravelin_types::dataplane::Flow;
 
 use super::*;
-use crate::daemon::statics::Statics;
+use crate::daemon::keyed::statics::Statics;
 
 /// A client of one account, and the number of its policy.
 fn client(name: &str) -> (Bench, PolicyId) {

@@ -6,7 +6,7 @@ use ravelin_decode::{Decoder, Field, Options};
 
 use super::pair::Pair;
 use super::*;
-use crate::daemon::key_log::KeyLog;
+use crate::daemon::tap::key_log::KeyLog;
 
 /// Whether what was encrypted is there.
 fn is_opened(fields: &[Field]) -> bool {

@@ -8,12 +8,12 @@ use ravelin_crypto::signature::KeyKind;
 use ravelin_pki::revocation::Revocation;
 use ravelin_pki::{Certificate, Date, Demand, Restrictions, Rules, Time, Usage, path};
 
-use super::core::Core;
-use super::plane::Plane;
-use super::waiting::done;
+use crate::daemon::core::Core;
+use crate::daemon::plane::Plane;
+use crate::daemon::waiting::done;
 
 impl<P: Plane> Core<P> {
-    pub(super) fn view_certificates(&self) -> Message {
+    pub(in crate::daemon) fn view_certificates(&self) -> Message {
         let mut certificates = Message::new();
         let mut number = 0;
         let mut add = |row| {
@@ -43,7 +43,7 @@ impl<P: Plane> Core<P> {
     }
 
     /// Forgets what was fetched about revocation: servers that failed are asked again at once.
-    pub(super) fn forget_lists(&self) -> Message {
+    pub(in crate::daemon) fn forget_lists(&self) -> Message {
         let count = self.library.forget();
         let mut answer = done();
         answer.put_list("notes", [format!("{count} places that tell of revocation are forgotten")]);
@@ -52,7 +52,7 @@ impl<P: Plane> Core<P> {
 
     /// # Errors
     /// Why the certificate would not be accepted.
-    pub(super) fn verify_certificate(&self, file: &Path, directory: &Path) -> Result<Message, String> {
+    pub(in crate::daemon) fn verify_certificate(&self, file: &Path, directory: &Path) -> Result<Message, String> {
         let database = self.model.certificates();
         let all = database.certificates(file, directory).map_err(|error| error.to_string())?;
         let (leaf, others) = all.split_first().ok_or("no certificate is in the file")?;

@@ -12,12 +12,12 @@ use ravelin_pki::{Certificate, Lookup, limits};
 use ravelin_testkit::papers::{self, Kind as Key, Paper};
 use ravelin_types::Identity;
 
-use super::super::super::clerk::Clerk;
-use super::super::super::crypto::ike_provider;
-use super::super::Fetcher;
-use super::super::http::{LESS_PATIENCE, is_elsewhere};
-use super::super::tests::{errand, ok, verdict};
 use super::*;
+use crate::daemon::clerk::Clerk;
+use crate::daemon::clerk::fetch::Fetcher;
+use crate::daemon::clerk::fetch::http::{LESS_PATIENCE, is_elsewhere};
+use crate::daemon::clerk::fetch::tests::{errand, ok, verdict};
+use crate::daemon::crypto::ike_provider;
 
 const NAME: &str = "peer.example.org";
 

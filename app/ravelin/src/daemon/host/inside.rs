@@ -7,25 +7,25 @@ use ravelin_ike::address::Grant;
 use ravelin_rtnetlink::{Inside, InsideConfig, InsideRoute, Keeper};
 use ravelin_store::FileStore;
 
-use super::core::Core;
-use super::plane::Plane;
 use super::resolver::{Names, Resolver};
+use crate::daemon::core::Core;
+use crate::daemon::plane::Plane;
 
 /// The grants in force.
 #[derive(Debug, Default)]
-pub(super) struct Grants {
+pub(in crate::daemon) struct Grants {
     all: Vec<(String, Grant)>,
     changed: bool,
 }
 
 impl Grants {
     /// Whether a peer gave us this address.
-    pub(super) fn hold(&self, address: IpAddr) -> bool {
+    pub(in crate::daemon) fn hold(&self, address: IpAddr) -> bool {
         self.all.iter().any(|(_, grant)| grant.addresses.contains(&address))
     }
 
     /// What a remote says about names.
-    pub(super) fn names_of(&self, remote: &str) -> Names {
+    pub(in crate::daemon) fn names_of(&self, remote: &str) -> Names {
         let mut names = Names::default();
         self.all.iter().filter(|(name, _)| name == remote).for_each(|(_, grant)| names.add(grant));
         names
@@ -43,7 +43,7 @@ pub struct Wanted {
 
 impl<P: Plane> Core<P> {
     /// Addresses come and go with grants, routes with the SAs that carry their traffic.
-    pub(super) fn note_inside(&mut self, event: &Event) {
+    pub(in crate::daemon) fn note_inside(&mut self, event: &Event) {
         let grants = &mut self.grants;
         match event {
             Event::Granted { remote, grant } => grants.all.push((remote.clone(), grant.clone())),

@@ -12,10 +12,10 @@ use ravelin_pki::{Certificate, Demand};
 use ravelin_testkit::papers::{self, Kind, Paper};
 use ravelin_types::Identity;
 
-use super::super::clerk::Clerk;
-use super::super::crypto::ike_provider;
 use super::http::PATIENCE;
 use super::*;
+use crate::daemon::clerk::Clerk;
+use crate::daemon::crypto::ike_provider;
 
 mod responder;
 

@@ -8,7 +8,7 @@ use std::thread;
 
 use ravelin_ike::{Answer, OpId};
 
-use super::clerk::Asked;
+use super::Asked;
 
 /// Tokens that have a thread.
 const MAX_TOKENS: usize = 16;

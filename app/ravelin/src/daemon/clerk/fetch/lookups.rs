@@ -14,8 +14,8 @@ use ravelin_crypto::CryptoProvider;
 use ravelin_pki::reference::Kind;
 use ravelin_pki::{Reference, Time};
 
-use super::super::clerk::{Asked, now};
 use super::{AGAIN, Library, http};
+use crate::daemon::clerk::{Asked, now};
 
 /// Servers that are asked at the same time.
 const MAX_SERVERS: usize = 16;

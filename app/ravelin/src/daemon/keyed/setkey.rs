@@ -17,17 +17,22 @@ use ravelin_types::sa::{Direction as Way, SaId, SaParams};
 use ravelin_types::transform::{EncrId, IntegId};
 use ravelin_types::{Instant, Secret};
 
-use super::core::Core;
-use super::plane::Plane;
-use super::report::{numbered, put_key};
-use super::waiting::done;
+use crate::daemon::core::Core;
+use crate::daemon::listings::report::{numbered, put_key};
+use crate::daemon::plane::Plane;
+use crate::daemon::waiting::done;
 
 impl<P: Plane> Core<P> {
     /// Carries out a script; `input` is the standard input of who called.
     ///
     /// # Errors
     /// What is wrong with it, and where; nothing was changed then.
-    pub(super) fn setkey(&mut self, job: &SetkeyJob, input: Option<&str>, now: Instant) -> Result<Message, String> {
+    pub(in crate::daemon) fn setkey(
+        &mut self,
+        job: &SetkeyJob,
+        input: Option<&str>,
+        now: Instant,
+    ) -> Result<Message, String> {
         let script = setkey::of(job, input).map_err(|error| error.to_string())?;
         let before = self.plane.list();
         let held: BTreeSet<PolicyId> = before.iter().map(|sa| sa.params.policy).collect();

@@ -8,8 +8,8 @@ use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, DataPlaneOp, Flow
 use ravelin_types::policy::{Policy, PolicyId};
 use ravelin_types::sa::{Direction, SaId};
 
-use super::core::Core;
-use super::plane::Plane;
+use crate::daemon::core::Core;
+use crate::daemon::plane::Plane;
 
 /// The accounts by their policies, and their SAs.
 #[derive(Default)]
@@ -48,7 +48,7 @@ impl<P: Plane> Core<P> {
     }
 
     /// A packet asks for an SA: `MONITOR_JOURNAL` tells of it.
-    pub(super) fn write_down(&mut self, policy: PolicyId, flow: &Flow) {
+    pub(in crate::daemon) fn write_down(&mut self, policy: PolicyId, flow: &Flow) {
         if self.journal.is_some() {
             let name = self.policy_name(policy);
             self.journal.iter_mut().for_each(|journal| journal.acquired(&name, flow));
@@ -56,7 +56,7 @@ impl<P: Plane> Core<P> {
     }
 
     /// Whether an event of the data plane is about these accounts.
-    pub(super) fn is_of_statics(&mut self, event: &DataPlaneEvent) -> bool {
+    pub(in crate::daemon) fn is_of_statics(&mut self, event: &DataPlaneEvent) -> bool {
         let known = |id: &SaId| self.statics.sas.contains_key(id);
         match event {
             DataPlaneEvent::Acquire { policy, flow, .. } if self.statics.accounts.contains_key(policy) => {

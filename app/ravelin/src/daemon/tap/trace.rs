@@ -15,11 +15,11 @@ use ravelin_decode::{Decoder, Options};
 use ravelin_ike::IkeSecrets;
 use ravelin_types::Instant;
 
-use super::core::{Core, Said};
-use super::later::NOBODY;
-use super::plane::Plane;
-use super::tap::{Known, line_of};
-use super::waiting::done;
+use super::{Known, line_of};
+use crate::daemon::core::{Core, Said};
+use crate::daemon::later::NOBODY;
+use crate::daemon::plane::Plane;
+use crate::daemon::waiting::done;
 use crate::render::secrecy;
 
 /// Readers at once.
@@ -31,7 +31,7 @@ const MAX_TEXT: usize = 60_000;
 
 /// Who reads, and what opens the messages.
 #[derive(Default)]
-pub(super) struct Trace {
+pub(in crate::daemon) struct Trace {
     readers: BTreeMap<ClientId, Reader>,
     /// There while somebody wants messages.
     opener: Option<Opener>,
@@ -63,17 +63,17 @@ impl Trace {
     }
 
     /// Whether somebody wants messages.
-    pub(super) fn wants_messages(&self) -> bool {
+    pub(in crate::daemon) fn wants_messages(&self) -> bool {
         self.opener.is_some()
     }
 
     /// Whether somebody wants lines of the log.
-    pub(super) fn wants_lines(&self) -> bool {
+    pub(in crate::daemon) fn wants_lines(&self) -> bool {
         self.readers.values().any(|reader| reader.args.debug)
     }
 
     /// Takes the keys of an IKE SA, which may be known.
-    pub(super) fn learn(&mut self, secrets: &IkeSecrets) {
+    pub(in crate::daemon) fn learn(&mut self, secrets: &IkeSecrets) {
         let Some(opener) = &mut self.opener else { return };
         let (new, gone) = opener.known.note(secrets);
         if let Some(spis) = gone {
@@ -106,7 +106,7 @@ impl Trace {
 
 impl<P: Plane> Core<P> {
     /// Begins to show, to this client, or ends all that is shown.
-    pub(super) fn debug(&mut self, client: ClientId, args: DebugArgs) -> Result<Option<Message>, String> {
+    pub(in crate::daemon) fn debug(&mut self, client: ClientId, args: DebugArgs) -> Result<Option<Message>, String> {
         let trace = &mut self.tap.trace;
         if !args.is_on() {
             let ended = std::mem::take(&mut trace.readers);
@@ -126,13 +126,13 @@ impl<P: Plane> Core<P> {
     }
 
     /// A reader has gone.
-    pub(super) fn debug_ended(&mut self, client: ClientId) {
+    pub(in crate::daemon) fn debug_ended(&mut self, client: ClientId) {
         self.tap.trace.readers.remove(&client);
         self.tap.trace.refresh();
     }
 
     /// Shows a message of IKE. Its keys were learned before.
-    pub(super) fn trace_message(&mut self, received: bool, remote: SocketAddr, data: &[u8], now: Instant) {
+    pub(in crate::daemon) fn trace_message(&mut self, received: bool, remote: SocketAddr, data: &[u8], now: Instant) {
         let trace = &mut self.tap.trace;
         let Some(opener) = &mut trace.opener else { return };
         if now.since(opener.second) >= Duration::from_secs(1) {
@@ -154,7 +154,7 @@ impl<P: Plane> Core<P> {
     }
 
     /// Shows a line of the log.
-    pub(super) fn debug_line(&mut self, line: &str) {
+    pub(in crate::daemon) fn debug_line(&mut self, line: &str) {
         let said = self.tap.trace.tell(|args| args.debug, |_| Some(cut(format!("{line}\n"))));
         self.said.extend(said);
     }

@@ -10,17 +10,17 @@ use ravelin_ike::explain::{Failure, Gap, Part};
 use ravelin_types::transform::TransformType;
 use ravelin_types::{HostName, Instant};
 
-use super::core::Core;
-use super::plane::Plane;
 use super::report::{self, yes_no};
-use super::waiting::done;
+use crate::daemon::core::Core;
+use crate::daemon::plane::Plane;
+use crate::daemon::waiting::done;
 
 impl<P: Plane> Core<P> {
     /// What failed with a peer: a remote, the remote of a policy, or an address.
     ///
     /// # Errors
     /// When it is none of these.
-    pub(super) fn why(&self, peer: &str, now: Instant) -> Result<Message, String> {
+    pub(in crate::daemon) fn why(&self, peer: &str, now: Instant) -> Result<Message, String> {
         let by_policy = || {
             let esp = self.model.find_policy(peer).ok()?.spec.esp.as_ref()?;
             self.model.find_remote(&esp.remote).ok()

@@ -25,7 +25,7 @@ use ravelin_pki::{Crl, Source, Time, limits};
 use self::http::{MAX_URI, server};
 use self::lookups::Lookups;
 pub use self::lookups::{Shelf, Sought};
-use super::clerk::{Asked, now};
+use super::{Asked, now};
 
 /// Seconds for which a server that failed is not asked for the same again.
 const AGAIN: u64 = 60;

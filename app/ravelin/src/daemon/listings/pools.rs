@@ -3,14 +3,14 @@
 use ravelin_config::model::ModelError;
 use ravelin_control::Message;
 
-use super::core::Core;
-use super::plane::Plane;
-use super::waiting::done;
+use crate::daemon::core::Core;
+use crate::daemon::plane::Plane;
+use crate::daemon::waiting::done;
 
 impl<P: Plane> Core<P> {
     /// # Errors
     /// When there is none of this name.
-    pub(super) fn view_pools(&mut self, name: Option<&str>) -> Result<Message, String> {
+    pub(in crate::daemon) fn view_pools(&mut self, name: Option<&str>) -> Result<Message, String> {
         let mut pools = Message::new();
         let views = self.endpoint.pools();
         for (at, spec) in self.model.pools().filter(|it| name.is_none_or(|name| it.pool.name == name)).enumerate() {

@@ -3,14 +3,14 @@
 use ravelin_control::Message;
 use ravelin_types::interface::{Interface, InterfaceStatus};
 
-use super::core::Core;
-use super::plane::Plane;
-use super::waiting::done;
+use crate::daemon::core::Core;
+use crate::daemon::plane::Plane;
+use crate::daemon::waiting::done;
 
 impl<P: Plane> Core<P> {
     /// # Errors
     /// When there is none of this name.
-    pub(super) fn view_interfaces(&mut self, name: Option<&str>) -> Result<Message, String> {
+    pub(in crate::daemon) fn view_interfaces(&mut self, name: Option<&str>) -> Result<Message, String> {
         let mut interfaces = Message::new();
         let status = self.plane.interfaces();
         let all = self.model.interfaces().into_values();
