@@ -147,7 +147,11 @@ const WORDS: &[Word] = &[
         crowd::crowd,
     ),
     word("large BETWEEN: packets that fit into no link cross both ways, in fragments", 1..=1, payload::large),
-    word("rekey SA SIDE BETWEEN: that side rekeys, under traffic, without loss", 3..=3, sas::rekey),
+    word(
+        "rekey SA SIDE BETWEEN [early]: that side rekeys, under traffic, without loss; early: until it has the SA, what the other sends on it before its answer is lost",
+        3..=4,
+        sas::rekey,
+    ),
     word("renewed SA|both BETWEEN: it is replaced in time by itself, under traffic, without loss", 2..=2, sas::renewed),
     word(
         "move SIDE ADDRESS BETWEEN: the address of that side becomes another, under traffic; the IKE SA goes on there",
@@ -271,13 +275,22 @@ impl<'a> Scene<'a> {
 
     /// Does something while pings cross, and asserts that none was lost.
     fn under_traffic(&mut self, between: &str, act: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+        let (answered, lost) = self.while_pings_cross(between, act)?;
+        ensure!(answered > 20 && lost.is_empty(), "{answered} pings were answered meanwhile; lost were {lost:?}");
+        Ok(())
+    }
+
+    /// Does something while pings cross; how many were answered, and which were not.
+    fn while_pings_cross(
+        &mut self,
+        between: &str,
+        act: impl FnOnce(&mut Self) -> Result<()>,
+    ) -> Result<(usize, Vec<u32>)> {
         let (there, _) = self.plan.directions(between.parse::<Between>()?)?;
         let pinging = Pinging::start(self.ravelin_host, there, &self.folder.join("ping-rekey.log"))?;
         std::thread::sleep(Duration::from_millis(300));
         act(self)?;
-        let (answered, lost) = pinging.stop()?;
-        ensure!(answered > 20 && lost.is_empty(), "{answered} pings were answered meanwhile; lost were {lost:?}");
-        Ok(())
+        pinging.stop()
     }
 
     /// Waits until others are in the place of the SAs in `before`, of the IKE SA or of the Child SA or of both, and traffic

@@ -17,6 +17,9 @@ const ABSENCE: Duration = Duration::from_secs(2);
 /// Pings, fifty a second, that may be lost while an address changes: the system has none for a moment, and the two sides look,
 /// tell and ask.
 const MOVE_LOSS: usize = 75;
+/// Pings, fifty a second, that may be lost in one piece until the kernel has an SA on which the peer sent before its answer: as
+/// long as the answer takes to be read and the SA to be installed, on an emulated processor.
+const EARLY_LOSS: usize = 25;
 
 pub(super) fn up(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
     scene.initiate(&words[0])?;
@@ -86,10 +89,21 @@ fn compare(fields: &BTreeMap<String, String>, words: &[String]) -> Result<()> {
 pub(super) fn rekey(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
     let what = sa(&words[0])?;
     let before = scene.settled()?;
-    scene.under_traffic(&words[2], |scene| {
+    let replace = |scene: &mut Scene<'_>| {
         scene.side(&words[1])?.rekey(what)?;
         scene.replaced((what == Sa::Ike, what == Sa::Child), &before)
-    })
+    };
+    match words.get(3).map(String::as_str) {
+        None => scene.under_traffic(&words[2], replace),
+        Some("early") => {
+            let (answered, lost) = scene.while_pings_cross(&words[2], replace)?;
+            let gap = lost.first().zip(lost.last()).map_or(0, |(first, last)| last.abs_diff(*first) as usize + 1);
+            let (all, most) = (lost.len() == gap, gap <= EARLY_LOSS);
+            ensure!(answered > 20 && all && most, "{answered} pings were answered meanwhile; lost were {lost:?}");
+            Ok(())
+        }
+        Some(other) => bail!("`{other}`: expected early or nothing"),
+    }
 }
 
 pub(super) fn renewed(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
