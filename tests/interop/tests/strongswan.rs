@@ -60,29 +60,66 @@ const fn road_warrior(name: &'static str, from: &'static str) -> Example {
     Example { name, hosts: ["moon", "carol"], child: "home", packet: [from, "10.1.0.10"] }
 }
 
+impl Example {
+    /// The same between networks of IPv6.
+    const fn over_v6(self) -> Example {
+        Example { packet: ["fec1::10", "fec2::10"], ..self }
+    }
+
+    /// The same to a host of IPv6.
+    const fn to_v6(self) -> Example {
+        Example { packet: [self.packet[0], "fec1::10"], ..self }
+    }
+}
+
 /// Net to net and road warriors, by every kind of proof, with and without an address of the gateway's.
 const EXAMPLES: &[Example] = &[
     gateways("ikev2/net2net-psk"),
     gateways("ikev2/net2net-cert"),
+    gateways("ikev2/net2net-cert-sha2"),
+    gateways("ikev2/net2net-childless"),
+    gateways("ikev2/net2net-rekey"),
     gateways("ikev1/net2net-psk"),
     gateways("ikev1/net2net-cert"),
-    Example { packet: ["fec1::10", "fec2::10"], ..gateways("ipv6/net2net-ikev2") },
+    gateways("ipv6/net2net-ip4-in-ip6-ikev1"),
+    gateways("ipv6/net2net-ip4-in-ip6-ikev2"),
+    gateways("ipv6/net2net-ikev1").over_v6(),
+    gateways("ipv6/net2net-ikev2").over_v6(),
+    gateways("ipv6/net2net-ip6-in-ip4-ikev1").over_v6(),
+    gateways("ipv6/net2net-ip6-in-ip4-ikev2").over_v6(),
     road_warrior("ikev2/rw-psk-ipv4", "192.168.0.100"),
+    road_warrior("ikev2/rw-psk-no-idr", "192.168.0.100"),
+    road_warrior("ikev2/rw-psk-ppk", "192.168.0.100"),
+    road_warrior("ikev2/rw-psk-rsa-mixed", "192.168.0.100"),
+    road_warrior("ikev2/rw-psk-rsa-split", "192.168.0.100"),
     road_warrior("ikev2/rw-cert", "192.168.0.100"),
+    road_warrior("ikev2/rw-cert-ppk", "192.168.0.100"),
+    road_warrior("ikev2/rw-cert-pss", "192.168.0.100"),
+    road_warrior("ikev2/rw-initiator-only", "192.168.0.100"),
     road_warrior("ikev2/rw-eap-md5-rsa", "192.168.0.100"),
+    road_warrior("ikev2/rw-eap-md5-id-rsa", "192.168.0.100"),
     road_warrior("ikev2/rw-eap-mschapv2-id-rsa", "192.168.0.100"),
     road_warrior("ikev2/rw-eap-tls-only", "192.168.0.100"),
     road_warrior("ikev2/rw-eap-ttls-only", "192.168.0.100"),
-    road_warrior("ikev2/rw-psk-rsa-split", "192.168.0.100"),
     road_warrior("ikev2/ip-pool", "10.3.0.1"),
     road_warrior("ikev2/config-payload", "10.3.0.1"),
     road_warrior("ikev1/rw-cert", "192.168.0.100"),
+    road_warrior("ikev1/rw-cert-aggressive", "192.168.0.100"),
+    road_warrior("ikev1/rw-initiator-only", "192.168.0.100"),
+    road_warrior("ikev1/rw-multi-ciphers", "192.168.0.100"),
     road_warrior("ikev1/rw-psk-ipv4", "192.168.0.100"),
+    road_warrior("ikev1/rw-psk-aggressive", "192.168.0.100"),
     road_warrior("ikev1/xauth-psk", "192.168.0.100"),
     road_warrior("ikev1/xauth-rsa", "192.168.0.100"),
     road_warrior("ikev1/xauth-id-psk-config", "10.3.0.1"),
     road_warrior("ikev1/ip-pool", "10.3.0.1"),
     road_warrior("ikev1/config-payload", "10.3.0.1"),
+    road_warrior("ipv6/rw-ikev1", "fec0::10").to_v6(),
+    road_warrior("ipv6/rw-ikev2", "fec0::10").to_v6(),
+    road_warrior("ipv6/rw-psk-ikev1", "fec0::10").to_v6(),
+    road_warrior("ipv6/rw-psk-ikev2", "fec0::10").to_v6(),
+    road_warrior("ipv6/rw-ip6-in-ip4-ikev1", "fec3::1").to_v6(),
+    road_warrior("ipv6/rw-ip6-in-ip4-ikev2", "fec3::1").to_v6(),
 ];
 
 /// A host of the examples: its name, its addresses on the wire, and those behind it.

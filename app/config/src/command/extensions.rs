@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use ravelin_ike::config::IdPattern;
 use ravelin_ike::extensions::{Childless, FullTranscript};
 use ravelin_ike::{NewGateway, PpkIn, Tcp, Unique, limits};
 use ravelin_pki::Lookup;
@@ -13,7 +14,7 @@ use super::Conflict;
 use super::line::{Line, seconds};
 use crate::spec::{CHILDLESS, ExtensionSpec, FULL_TRANSCRIPT, OCSP, Ocsp, PPK_IN, TCP_PORT, UNIQUE, childless_word};
 use crate::value::address::{Address, address};
-use crate::value::{BadValue, did_you_mean, identity, quantity, uri};
+use crate::value::{BadValue, did_you_mean, identity, quantity, uri, who};
 
 /// The shortest time for which an authentication is good.
 const MIN_REAUTH: Duration = Duration::from_secs(5);
@@ -183,7 +184,7 @@ impl ExtensionArgs {
             crash_detection,
             announce,
             full_transcript,
-            ppk_id,
+            ppk_id: ppk_id.map(IdPattern::Exactly),
             ppk_file,
             ppk_required,
             ppk_in,
@@ -221,7 +222,7 @@ impl ExtensionSpec {
         line.optional("--full-transcript", unusual);
         // A key that was loaded has no file.
         if let Some(file) = &self.ppk_file {
-            line.optional("--ppk-id", self.ppk_id.as_ref().map(identity::written));
+            line.optional("--ppk-id", self.ppk_id.as_ref().map(who::pattern_word));
             line.value("--ppk-file", file.display());
             line.flag("--ppk-required", self.ppk_required);
             line.optional("--ppk-in", (self.ppk_in != PpkIn::Either).then(|| self.ppk_in_word()));

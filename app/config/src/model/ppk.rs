@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use ravelin_ike::config::IdPattern;
 use ravelin_ike::{Extensions, Ppk, Ppks, Redirect};
 use ravelin_types::Secret;
 
@@ -15,16 +16,23 @@ pub(super) fn read(spec: &ExtensionSpec, directory: &Path) -> Result<Option<Secr
     file.map(|file| secret::read(&directory.join(file)).map_err(ModelError::Secret)).transpose()
 }
 
-/// What the remote does: its own key, or those that were loaded. Whoever names one takes no other.
+/// What the remote does: its own key, or those that were loaded. Whoever names one, or a pattern, takes no other.
 pub(super) fn extensions(spec: &ExtensionSpec, own: Option<&Secret>, loaded: bool, model: &Model) -> Extensions {
-    let id = spec.ppk_id.as_ref().map(|id| id.data());
+    let id = match &spec.ppk_id {
+        Some(IdPattern::Exactly(id)) => Some(id.data()),
+        _ => None,
+    };
     let keys: Vec<Ppk> = match (&id, own) {
         (Some(id), Some(secret)) => vec![Ppk { id: id.clone(), secret: secret.clone() }],
         _ if loaded => {
             let secrets = model.secrets.values().filter(|secret| secret.kind == SecretKind::Ppk);
-            let named = secrets.flat_map(|secret| secret.owners.iter().map(|owner| (owner.data(), &secret.secret)));
-            let wanted = named.filter(|(name, _)| id.as_ref().is_none_or(|id| id == name));
-            wanted.map(|(id, secret)| Ppk { id, secret: secret.clone() }).collect()
+            let named = secrets.flat_map(|secret| secret.owners.iter().map(|owner| (owner, &secret.secret)));
+            let wanted = named.filter(|(name, _)| match (&spec.ppk_id, &id) {
+                (_, Some(id)) => *id == name.data(),
+                (Some(pattern), None) => pattern.takes(name),
+                (None, None) => true,
+            });
+            wanted.map(|(name, secret)| Ppk { id: name.data(), secret: secret.clone() }).collect()
         }
         _ => Vec::new(),
     };

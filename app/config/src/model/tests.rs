@@ -90,6 +90,28 @@ fn weak_algorithms_are_told_of_whoever_named_them() {
     assert!(model.advice_since(&model.clone()).is_empty());
 }
 
+// strongSwan's gateways name the keys of their peers by a pattern (RFC 8784 §5.1); one that begins needs a name.
+#[test]
+fn a_pattern_of_names_is_a_key_for_each_peer() {
+    let ppks = |id: &str| {
+        let text = format!(
+            "connections {{\n c {{\n {id}\n local {{\n auth = psk\n }}\n remote {{\n auth = psk\n }}\n }}\n}}\n\
+             secrets {{\n ike {{\n secret = sixteen-octets-or-more\n }}\n ppk-1 {{\n id-a = carol@ppk.lab\n id-b = carol@other\n secret = one\n }}\n\
+             ppk-2 {{\n id = dave@ppk.lab\n secret = two\n }}\n}}\n"
+        );
+        let root = crate::swanctl::parse::parse(&text, Path::new("f")).unwrap();
+        let mut model = Model::new();
+        model.replace_loaded(crate::swanctl::contents(&root, Default::default()).unwrap()).unwrap();
+        let ppk = model.ike_config(&BTreeMap::new()).remotes[0].extensions.ppk.clone();
+        let names = ppk.keys.iter().map(|key| String::from_utf8(key.id.clone()).unwrap()).collect::<Vec<_>>();
+        (ppk.id.is_some(), names)
+    };
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    assert_eq!(ppks("ppk_id = *@ppk.lab"), (false, names(&["carol@ppk.lab", "dave@ppk.lab"])));
+    assert_eq!(ppks("ppk_id = dave@ppk.lab"), (true, names(&["dave@ppk.lab"])));
+    assert_eq!(ppks("version = 2"), (false, names(&["carol@ppk.lab", "carol@other", "dave@ppk.lab"])));
+}
+
 // SECURITY-HISTORY row 47.
 #[test]
 fn a_short_key_is_told_of() {

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ravelin_ike::config::IdPattern;
 use ravelin_ike::extensions::{Childless, FullTranscript};
 use ravelin_ike::{NewGateway, PpkIn, Tcp, Unique};
 use ravelin_pki::Lookup;
-use ravelin_types::Identity;
 
 use crate::value::address::Address;
 
@@ -106,8 +106,8 @@ pub struct ExtensionSpec {
     pub announce: bool,
     /// Whether both sides prove the whole of IKE_SA_INIT.
     pub full_transcript: FullTranscript,
-    /// Whose name the post-quantum pre-shared key has that we use.
-    pub ppk_id: Option<Identity>,
+    /// Whose name the post-quantum pre-shared key has that we use; or those of which we answer with one, but begin with none.
+    pub ppk_id: Option<IdPattern>,
     /// Where it is, as written; `None`: among the secrets that were loaded.
     pub ppk_file: Option<PathBuf>,
     /// Whether there is no IKE SA without one.

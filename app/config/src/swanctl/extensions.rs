@@ -1,5 +1,6 @@
 //! What a connection does beyond RFC 7296.
 
+use ravelin_ike::config::IdPattern;
 use ravelin_ike::extensions::{Childless, FullTranscript, NoGateway};
 use ravelin_ike::{Tcp, limits};
 use ravelin_pki::Lookup;
@@ -70,7 +71,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> ExtensionSpec {
         announce: reader.flag("announce").unwrap_or(false),
         // Ours: in strongSwan it is a switch of its whole daemon.
         full_transcript: reader.word("full_transcript_auth", &FULL_TRANSCRIPT).unwrap_or_default(),
-        ppk_id: reader.value("ppk_id", who::id),
+        ppk_id: reader.value("ppk_id", |text| who::who(text).map(IdPattern::from)),
         ppk_file: None,
         ppk_required: reader.flag("ppk_required").unwrap_or(false),
         // Ours: strongSwan has no key in IKE_INTERMEDIATE.

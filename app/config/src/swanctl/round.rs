@@ -110,11 +110,7 @@ fn own_round(round: Round) -> Result<OwnRoundSpec, String> {
 }
 
 fn peer_round(round: Round) -> Result<PeerRoundSpec, String> {
-    let peers = match round.id {
-        Some(Who::Exactly(id)) => IdPattern::Exactly(id),
-        Some(Who::Like(pattern)) => pattern,
-        None => IdPattern::Any,
-    };
+    let peers = round.id.map_or(IdPattern::Any, IdPattern::from);
     let by = match round.by {
         By::Psk => PeerBy::Psk(None),
         By::Signature(_) => PeerBy::Signature(round.believed.unwrap_or_default()),

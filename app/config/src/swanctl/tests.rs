@@ -14,7 +14,7 @@ use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::if_id::{IfId, IfIds};
 use ravelin_types::policy::{Action, Mode};
 use ravelin_types::selector::TrafficSelector;
-use ravelin_types::{HostName, Identity};
+use ravelin_types::{HostName, IdType, Identity};
 
 use super::*;
 use crate::spec::{ActionWord, Afterwards, Beside, OwnBy, Role, SecretKind, Start};

@@ -76,6 +76,15 @@ pub enum Who {
     Like(IdPattern),
 }
 
+impl From<Who> for IdPattern {
+    fn from(who: Who) -> Self {
+        match who {
+            Who::Exactly(id) => IdPattern::Exactly(id),
+            Who::Like(pattern) => pattern,
+        }
+    }
+}
+
 /// An identity, `%any`, one with a wildcard in front (`*@example.org`, `*.example.org`), a distinguished name with
 /// wildcards (`O=Example, CN=*`) or a sub-tree of them (`O=Example, *`), or a range of addresses.
 pub fn who(text: &str) -> Result<Who, String> {

@@ -172,11 +172,7 @@ impl RemoteArgs {
             (true, None) => Role::User(own_id.clone()),
             (false, user) => Role::Authenticator {
                 ask_identity: true,
-                users: match user {
-                    Some(Who::Exactly(user)) => IdPattern::Exactly(user.clone()),
-                    Some(Who::Like(pattern)) => pattern.clone(),
-                    None => IdPattern::Any,
-                },
+                users: user.clone().map_or(IdPattern::Any, IdPattern::from),
                 any_identity: self.peer_id.is_none(),
             },
         };

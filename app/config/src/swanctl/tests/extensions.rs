@@ -19,8 +19,10 @@ fn a_connection_says_how_long_an_authentication_is_good_and_how_many_there_may_b
 #[test]
 fn a_connection_names_a_post_quantum_key_and_insists_on_it() {
     let spec = connection("remote_addrs = 192.0.2.2\nppk_id = ppk.lab\nppk_required = yes").remote.unwrap();
-    assert_eq!(spec.extensions.ppk_id, Some(Identity::Fqdn("ppk.lab".into())));
+    assert_eq!(spec.extensions.ppk_id, Some(IdPattern::Exactly(Identity::Fqdn("ppk.lab".into()))));
     assert!(spec.extensions.ppk_required && spec.extensions.mobike);
+    let spec = connection("remote_addrs = 192.0.2.2\nppk_id = *@ppk.lab").remote.unwrap();
+    assert_eq!(spec.extensions.ppk_id, Some(IdPattern::Ending(IdType::RFC822_ADDR, "@ppk.lab".into())));
     assert_eq!(spec.extensions.childless, Childless::Allow);
     assert_eq!(connection("remote_addrs = 192.0.2.2\nversion = 0\nppk_required = yes").older, None);
     assert!(refused("version = 1\nppk_required = yes").contains("of IKEv2"));

@@ -22,13 +22,30 @@ use crate::v1::session::Session;
 /// The last attribute of the draft; what came after is of IKEv2 alone.
 const LAST: CfgAttributeType = CfgAttributeType::INTERNAL_IP6_SUBNET;
 
+/// Octets of INTERNAL_IP6_ADDRESS; in IKEv2 one more, the length of a prefix, is behind them.
+const IP6_LEN: usize = 16;
+const WHOLE: u8 = 128;
+
 fn sent(attributes: Vec<CfgAttribute>) -> Vec<Attribute> {
     let known = attributes.into_iter().filter(|attribute| attribute.kind.0 <= LAST.0);
-    known.map(|attribute| Attribute::bytes(attribute.kind.0, attribute.value)).collect()
+    let attribute = |CfgAttribute { kind, mut value }| {
+        if kind == CfgAttributeType::INTERNAL_IP6_ADDRESS {
+            value.truncate(IP6_LEN);
+        }
+        Attribute::bytes(kind.0, value)
+    };
+    known.map(attribute).collect()
 }
 
+/// Of those who send the length of a prefix in this version, too, it is taken.
 fn received(cfg: &Cfg) -> Vec<CfgAttribute> {
-    let attribute = |a: &Attribute| CfgAttribute { kind: CfgAttributeType(a.kind), value: a.as_bytes().to_vec() };
+    let attribute = |a: &Attribute| {
+        let (kind, mut value) = (CfgAttributeType(a.kind), a.as_bytes().to_vec());
+        if kind == CfgAttributeType::INTERNAL_IP6_ADDRESS && value.len() == IP6_LEN {
+            value.push(WHOLE);
+        }
+        CfgAttribute { kind, value }
+    };
     cfg.attributes.iter().map(attribute).collect()
 }
 
@@ -70,10 +87,10 @@ fn lend(session: &Session, ends: &Ends, wished: &[CfgAttribute], core: &mut Core
     sent(core.lend(ends, &session.remote, (&session.identities.1, &[]), &wishes).emit())
 }
 
-/// Gives the peer addresses that it did not ask for (push).
+/// Gives the peer addresses that it did not ask for (push), of each family that the pools have.
 pub(crate) fn give(session: &mut Session, ends: &Ends, core: &mut Core) {
-    let ask = CfgAttribute { kind: CfgAttributeType::INTERNAL_IP4_ADDRESS, value: Vec::new() };
-    let attributes = lend(session, ends, &[ask], core);
+    let any = |v4| CfgAttribute { kind: CfgAttributeType::address(v4), value: Vec::new() };
+    let attributes = lend(session, ends, &[any(true), any(false)], core);
     transaction::ask(session, ends, Asked::Given, CfgType::SET, attributes, core);
 }
 

@@ -343,6 +343,9 @@ impl AuthRequested {
             let error = self.refused(refusal);
             return self.refuse(&ends, &error, false, core);
         }
+        if self.is_turned_away(&payloads) {
+            return self.unsaid(ends, eap::TURNED_AWAY.into(), false, core);
+        }
         // RFC 5685 §6: a gateway that sends us away has to prove who it is, and does not begin EAP.
         let first = self.peer.is_none();
         let begins = first && matches!(self.turn, Turn::Greeting) && redirect::told(&self.remote, &payloads).is_none();

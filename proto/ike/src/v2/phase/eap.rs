@@ -62,7 +62,17 @@ pub(super) fn only(remote: &Remote) -> Option<Payload> {
         .then(|| Payload::Notify(Notify::new(NotifyType::EAP_ONLY_AUTHENTICATION, Vec::new())))
 }
 
+/// What a user is told whom the responder asks nothing.
+pub(super) const TURNED_AWAY: &str =
+    "the authenticator ended EAP before it asked for anything: it may not have the method that it is configured for";
+
 impl AuthRequested {
+    /// Whether the responder, which proves nothing of itself, says failure in the place of a first question.
+    pub(super) fn is_turned_away(&self, payloads: &Payloads) -> bool {
+        let fails = payloads.eap().is_ok_and(|eap| eap.code == EapCode::FAILURE);
+        fails && payloads.auth().is_err() && matches!(self.turn, Turn::Greeting)
+    }
+
     /// The responder is who it should be, or EAP will show that: the conversation begins.
     pub(super) fn begin_eap(mut self: Box<Self>, ends: Ends, payloads: &Payloads, core: &mut Core) -> Option<IkeSa> {
         let LocalAuth::Eap(client) = &self.remote.local_auth else {

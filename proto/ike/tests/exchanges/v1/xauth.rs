@@ -241,6 +241,28 @@ fn addresses_are_pulled_or_pushed_before_the_first_child_sa() {
     }
 }
 
+// draft-dukes-ike-mode-cfg-02 §3.3: 16 octets, where IKEv2 has 17.
+#[test]
+fn an_address_of_ipv6_has_no_length_of_a_prefix() {
+    for push in [false, true] {
+        let mut lab = lab(|a, b| {
+            road_warrior(a, b);
+            a.remotes[0].internal.ask = vec![ip("::")];
+            b.pools[0].addresses = ip("2001:db8:3::1")..=ip("2001:db8:3::2");
+            b.pools[0].attributes.clear();
+            let any = vec![TrafficSelector::any_v6()];
+            (a.policies[0].dynamic.local, b.policies[0].dynamic.remote) = (any.clone(), any);
+            a.policies[0].policy.remote = vec![net("2001:db8:1::/48")];
+            b.policies[0].policy.local = vec![net("2001:db8:1::/48")];
+            [a, b].into_iter().for_each(|config| set(config, |v1| v1.push = push));
+        });
+        lab.establish();
+        lab.assert_mirrored();
+        let address = ip("2001:db8:3::1");
+        assert_eq!((lab.a.ike().inside.0, lab.b.ike().inside.1), (vec![address], vec![address]));
+    }
+}
+
 #[test]
 fn without_an_address_there_is_no_sa() {
     let mut lab = lab(|a, b| {

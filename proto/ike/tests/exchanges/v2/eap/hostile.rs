@@ -212,6 +212,18 @@ fn a_user_says_nothing_to_a_responder_that_has_not_proven_itself() {
     }
 }
 
+// strongSwan does so where the method of its configuration is not among its plugins.
+#[test]
+fn a_responder_without_a_method_is_told_as_that() {
+    let (mut host, mut peer) = asked_user(&[Method::Gtc]);
+    let failure = Eap { code: EapCode::FAILURE, identifier: 0, data: Vec::new() };
+    let payloads = [Payload::IdR(Id::new(peer.id.clone())), Payload::Eap(failure)];
+    peer.answer(&mut host, AUTH_EXCHANGE, 1, &payloads);
+    while host.answer() {}
+    assert!(host.failure(Part::Eap).to_string().contains("before it asked for anything"));
+    assert!(host.endpoint.ike_sas().is_empty() && host.sent.is_empty());
+}
+
 // SECURITY-HISTORY row 99.
 #[test]
 fn a_success_that_comes_early_gets_no_auth_out_of_a_user() {
