@@ -27,7 +27,7 @@ use subtle::ConstantTimeEq;
 use crate::address::Inside;
 pub use crate::address::pool::Pool;
 pub use crate::auth::{EapServer, LocalAuth, OwnRound, PeerRound, RemoteAuth, Rounds};
-use crate::extensions::{Extensions, PpkIn};
+use crate::extensions::Extensions;
 use crate::negotiate;
 pub use crate::open::{Gateway, IdPattern, Open, OwnedKey, Reach};
 
@@ -96,12 +96,6 @@ impl Config {
                 IkeVersion::V1(_) => false,
                 IkeVersion::V2 => usable(&remote.proposals, ProtocolId::IKE, crypto),
             };
-            let ppk = &remote.extensions.ppk;
-            let eap =
-                matches!(remote.local_auth, LocalAuth::Eap(_)) || matches!(remote.remote_auth, RemoteAuth::Eap(_));
-            if eap && ppk.exchange == PpkIn::Auth && (ppk.required || ppk.id.is_some()) {
-                mistakes.push(Mistake::PpkWithEap(name()));
-            }
             if !has_proposal {
                 mistakes.push(Mistake::NoIkeProposal(name()));
             }
@@ -169,8 +163,6 @@ pub enum Mistake {
     NoSecret(String),
     /// The two sides cannot authenticate so.
     Authentication(String, &'static str),
-    /// The remote has a post-quantum pre-shared key in IKE_AUTH beside EAP.
-    PpkWithEap(String),
     /// The two addresses of the remote are not of one family.
     Families(String),
     /// The two ends of the policy are not of one family.
@@ -200,13 +192,6 @@ impl fmt::Display for Mistake {
                 write!(f, "remote {name} has no pre-shared key, and no authority, certificate or key to trust")
             }
             Mistake::Authentication(name, why) => write!(f, "remote {name}: {why}"),
-            Mistake::PpkWithEap(name) => {
-                write!(
-                    f,
-                    "remote {name} has a post-quantum pre-shared key in IKE_AUTH, which does not go with EAP: take \
-                     IKE_INTERMEDIATE (RFC 9867)"
-                )
-            }
             Mistake::Families(name) => write!(f, "remote {name} has an IPv4 and an IPv6 address"),
             Mistake::PolicyFamilies(policy) => write!(f, "policy {policy} has an IPv4 and an IPv6 end"),
             Mistake::NoIkeProposal(name) => write!(

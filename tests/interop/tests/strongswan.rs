@@ -98,6 +98,7 @@ const EXAMPLES: &[Example] = &[
     road_warrior("ikev2/rw-initiator-only", "192.168.0.100"),
     road_warrior("ikev2/rw-eap-md5-rsa", "192.168.0.100"),
     road_warrior("ikev2/rw-eap-md5-id-rsa", "192.168.0.100"),
+    road_warrior("ikev2/rw-eap-md5-id-rsa-ppk", "192.168.0.100"),
     road_warrior("ikev2/rw-eap-mschapv2-id-rsa", "192.168.0.100"),
     road_warrior("ikev2/rw-eap-tls-only", "192.168.0.100"),
     road_warrior("ikev2/rw-eap-ttls-only", "192.168.0.100"),

@@ -92,7 +92,7 @@ pub struct ExtensionArgs {
     /// No IKE SA without the post-quantum pre-shared key
     #[arg(long, requires = "ppk_id")]
     ppk_required: bool,
-    /// In which exchange the post-quantum pre-shared key comes into the keys: auth (RFC 8784; not with EAP), intermediate (RFC
+    /// In which exchange the post-quantum pre-shared key comes into the keys: auth (RFC 8784), intermediate (RFC
     /// 9867, before the two say who they are), or either, the latter where the peer does it
     #[arg(long, value_name = "EXCHANGE", requires = "ppk_id", default_value = "either", value_parser = ppk_in)]
     ppk_in: PpkIn,

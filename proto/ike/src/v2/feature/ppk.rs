@@ -7,6 +7,7 @@
 //!                             <--  HDR, SK {IDr, AUTH, SAr2, TSi, TSr, N(PPK_IDENTITY)}    with the key
 //!                             <--  HDR, SK {IDr, AUTH, SAr2, TSi, TSr}                      without, where it is optional
 //! ```
+//! Behind EAP the key is named in the request with AUTH, the last one; what the responder proved before that was without it.
 //! Who also does it in IKE_INTERMEDIATE (`ppk_intermediate.rs`) says both in IKE_SA_INIT, and the responder one of them.
 //! Read RFC 8784 §3 and §5.1 before changing this file.
 
@@ -19,7 +20,6 @@ use ravelin_types::Secret;
 use ravelin_wire::ike::v2::{Auth, Notify, NotifyType, Payload};
 
 use super::ppk_intermediate;
-use crate::auth::{LocalAuth, RemoteAuth};
 use crate::config::Remote;
 use crate::error::{Disagreement, Error};
 use crate::explain::Part;
@@ -45,9 +45,8 @@ pub(crate) enum Ppking {
 
 /// Whether the remote is one that names its key in IKE_AUTH.
 fn fits(remote: &Remote) -> bool {
-    let eap = matches!(remote.local_auth, LocalAuth::Eap(_)) || matches!(remote.remote_auth, RemoteAuth::Eap(_));
-    // Nor beside several proofs, of which each had another form without the key.
-    !eap && !remote.rounds.are_due() && remote.extensions.ppk.exchange != PpkIn::Intermediate
+    // Not beside several proofs, of which each had another form without the key.
+    !remote.rounds.are_due() && remote.extensions.ppk.exchange != PpkIn::Intermediate
 }
 
 /// `N(USE_PPK)` of an initiator.
@@ -154,10 +153,10 @@ pub(crate) fn judge(remote: &Remote, agreed: &Ppking, auth: &Auth, payloads: &Pa
     }
 }
 
-/// The same for one that begins EAP.
+/// The same for one that begins EAP: the key is named with its AUTH, behind all that.
 pub(crate) fn admit_eap(remote: &Remote, agreed: &Ppking) -> Result<(), Error> {
     match agreed {
-        Ppking::InAuth => Err(Error::Misuse("a post-quantum pre-shared key in IKE_AUTH does not go with EAP")),
+        Ppking::InAuth => Ok(()),
         _ => ppk_intermediate::admit(remote, agreed),
     }
 }

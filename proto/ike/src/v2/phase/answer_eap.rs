@@ -36,7 +36,7 @@ use crate::ike_sa::{Ends, IkeSa};
 use crate::input::Datagram;
 use crate::question::Question;
 use crate::sealed::Sealed;
-use crate::v2::feature::multiple_auth;
+use crate::v2::feature::{multiple_auth, ppk};
 use crate::v2::message::Payloads;
 use crate::v2::rules;
 
@@ -163,9 +163,20 @@ impl EapAnswered {
     /// What the peer's message comes to.
     fn next(&mut self, payloads: &Payloads, ends: &Ends) -> Result<Heard, Error> {
         if let Some(proven) = &self.proven {
-            let auth = payloads.auth()?;
-            let claim = self.phase.init.initiator(&self.request.claimed);
-            claim.judge_shared(self.phase.init.algs.prf, claim.after_eap(&proven.msk), auth).map_err(|_| {
+            let mut auth = payloads.auth()?;
+            let init = &mut self.phase.init;
+            // A key that an earlier proof brought stays the only one.
+            let judged = match init.plain {
+                None => ppk::judge(&self.request.remote, &init.ppks, auth, payloads)?,
+                Some(_) => ppk::Judged::Plain,
+            };
+            match &judged {
+                ppk::Judged::Plain => {}
+                ppk::Judged::Mixed(secret) => init.mix(secret),
+                ppk::Judged::Without(plain) => auth = plain,
+            }
+            let claim = init.initiator(&self.request.claimed);
+            claim.judge_shared(init.algs.prf, claim.after_eap(&proven.msk), auth).map_err(|_| {
                 let theirs = alloc::format!("AUTH by {} that is not of the key of {}", auth.method, proven.method);
                 Error::eap(Some(theirs), None)
             })?;

@@ -117,6 +117,8 @@ pub(crate) fn request(
     // Who the peer is will be known with its answer; the key must be chosen now.
     let expected = remote.asked_for().cloned().unwrap_or_else(|| ends.peer.ip().into());
     let remote = remote.for_peer(ends.local.ip(), &expected);
+    // RFC 8784 §3: a user names it with AUTH, behind EAP.
+    let ppk = ppk.filter(|_| !matches!(remote.local_auth, LocalAuth::Eap(_)));
     if let Some(ppk) = &ppk {
         init.mix(&ppk.secret);
     }
@@ -316,7 +318,7 @@ impl AuthRequested {
     }
 
     /// Whether the responder has our post-quantum pre-shared key, and what follows (RFC 8784 §3).
-    fn settle_ppk(&mut self, payloads: &Payloads) -> Result<(), Error> {
+    pub(super) fn settle_ppk(&mut self, payloads: &Payloads) -> Result<(), Error> {
         if self.init.plain.is_some() && payloads.notify(NotifyType::PPK_IDENTITY).is_none() {
             if self.remote.extensions.ppk.required {
                 return Err(ppk::missing(vec!["no post-quantum pre-shared key".into()]));

@@ -23,6 +23,7 @@ use ravelin_wire::ike::v2::{EapCode, Id, Notify, NotifyType, Payload};
 use super::Phase;
 use super::asking::{self, Step};
 use super::auth::{self, AuthRequested};
+use super::init_exchange::InitExchange;
 use crate::auth::{LocalAuth, RemoteAuth};
 use crate::config::Remote;
 use crate::context::Core;
@@ -31,7 +32,7 @@ use crate::explain::Part;
 use crate::ike_sa::{Ends, IkeSa};
 use crate::question::Question;
 use crate::retry::Retry;
-use crate::v2::feature::{multiple_auth, redirect};
+use crate::v2::feature::{multiple_auth, ppk, redirect};
 use crate::v2::message::Payloads;
 
 /// What the response to our IKE_AUTH request shall bring.
@@ -131,17 +132,36 @@ impl AuthRequested {
                 self.turn = Turn::Talk(Some(conversation));
                 self.say(ends, &[Payload::Eap(eap)], core)
             }
-            Turned::Done { outcome: Ok(proven), .. } => {
-                let own = Id::new(self.remote.local_id.clone());
-                let claim = self.init.initiator(&own);
-                let auth = claim.prove_shared(self.init.algs.prf, claim.after_eap(&proven.msk));
-                self.turn = Turn::Proof(proven);
-                let last: Vec<Payload> = [auth].into_iter().chain(multiple_auth::announce(&self.remote)).collect();
-                self.say(ends, &last, core)
-            }
+            Turned::Done { outcome: Ok(proven), .. } => match self.own_proof(&proven) {
+                Ok(mut last) => {
+                    self.turn = Turn::Proof(proven);
+                    last.extend(multiple_auth::announce(&self.remote));
+                    self.say(ends, &last, core)
+                }
+                Err(error) => self.refuse(&ends, &error, true, core),
+            },
             // Whoever said failure knows it.
             Turned::Done { outcome: Err(why), .. } => self.unsaid(ends, why, heard != EapCode::FAILURE, core),
         }
+    }
+
+    /// `AUTH` by the key of the method, `[N(PPK_IDENTITY, PPK_ID), [N(NO_PPK_AUTH)]]` (RFC 8784 §3).
+    fn own_proof(&mut self, proven: &Proven) -> Result<Vec<Payload>, Error> {
+        let own = Id::new(self.remote.local_id.clone());
+        let prove = |init: &InitExchange| {
+            let claim = init.initiator(&own);
+            claim.prove_shared(init.algs.prf, claim.after_eap(&proven.msk))
+        };
+        let plain = prove(&self.init);
+        // One that is in the keys already stays the only one.
+        let chosen = ppk::chosen(&self.remote, &self.init.ppks)?.filter(|_| self.init.plain.is_none());
+        let Some(chosen) = chosen else { return Ok(vec![plain]) };
+        self.init.mix(&chosen.secret);
+        let mut last = vec![prove(&self.init), ppk::identity(&chosen)];
+        if let (Payload::Auth(plain), false) = (plain, self.remote.extensions.ppk.required) {
+            last.push(ppk::without(&plain.data));
+        }
+        Ok(last)
     }
 
     /// The conversation ends without success; the responder is told unless it was the one who said so.
@@ -154,8 +174,10 @@ impl AuthRequested {
     }
 
     /// The last response.
-    pub(super) fn proof(self: Box<Self>, ends: Ends, payloads: &Payloads, core: &mut Core) -> Option<IkeSa> {
+    pub(super) fn proof(mut self: Box<Self>, ends: Ends, payloads: &Payloads, core: &mut Core) -> Option<IkeSa> {
+        let settled = payloads.auth().map(drop).and_then(|()| self.settle_ppk(payloads));
         let judged = match (&self.turn, &self.peer) {
+            _ if settled.is_err() => settled,
             (Turn::Proof(proven), Some(id)) => payloads.auth().and_then(|auth| {
                 let claim = self.init.responder(id);
                 claim.judge_shared(self.init.algs.prf, claim.after_eap(&proven.msk), auth).map_err(|_| {

@@ -77,6 +77,54 @@ fn a_post_quantum_key_in_ike_intermediate_goes_with_eap() {
     assert!(lab.a.ike().ppk && lab.b.ike().ppk && known(&lab) == carol());
 }
 
+// RFC 8784 §3: behind EAP it is named with AUTH, and is in the AUTH of both then, also where the method has no key.
+#[test]
+fn a_post_quantum_key_in_ike_auth_goes_with_eap() {
+    let key = |id: &[u8]| Ppk { id: id.to_vec(), secret: b"a post-quantum key".as_slice().into() };
+    let ppks =
+        |id: &[u8], required| Ppks { id: Some(id.to_vec()), required, exchange: PpkIn::Auth, keys: [key(id)].into() };
+    for method in [Method::MsChapV2, Method::Md5] {
+        let lab = |a: Ppks, b: Ppks| {
+            let mut lab = Lab::with(|at_a, at_b| {
+                at_a.remotes[0].extensions.ppk = a;
+                at_b.remotes[0].extensions.ppk = b;
+                roles(at_a, at_b, client(&[method], "geheim"), server(&[method]));
+            });
+            lab.a.command(Command::Initiate(POLICY));
+            lab.settle();
+            lab
+        };
+        for (a, b) in [(false, false), (true, false), (false, true), (true, true)] {
+            let lab = lab(ppks(b"gw", a), ppks(b"gw", b));
+            assert_eq!((lab.a.failures(), lab.b.failures()), (vec![], vec![]));
+            lab.assert_mirrored();
+            assert!(lab.a.ike().ppk && lab.b.ike().ppk && known(&lab) == carol());
+        }
+        // Where neither insists, it goes without.
+        for b in [ppks(b"other", false), Ppks::default()] {
+            let lab = lab(ppks(b"gw", false), b);
+            assert_eq!((lab.a.failures(), lab.b.failures()), (vec![], vec![]));
+            lab.assert_mirrored();
+            assert!(!lab.a.ike().ppk && !lab.b.ike().ppk);
+        }
+        let strange = lab(ppks(b"gw", true), ppks(b"other", false));
+        strange.b.failure(Part::Ppk);
+        let insists = lab(ppks(b"gw", false), ppks(b"other", true));
+        insists.b.failure(Part::Ppk);
+        let alone = lab(ppks(b"gw", true), Ppks::default());
+        alone.a.failure(Part::Ppk);
+        let other = Ppks {
+            keys: [Ppk { secret: b"not the same".as_slice().into(), ..key(b"gw") }].into(),
+            ..ppks(b"gw", false)
+        };
+        let unlike = lab(ppks(b"gw", false), other);
+        unlike.b.failure(Part::Eap);
+        for lab in [strange, insists, alone, unlike] {
+            assert!(lab.a.sas.is_empty() && lab.b.sas.is_empty());
+        }
+    }
+}
+
 // RFC 7296 §2.16 and §3.16: by more IKE_AUTH exchanges, and AUTH of both by the key of the method.
 #[test]
 fn every_method_authenticates_the_user_behind_a_key_and_behind_a_certificate() {
