@@ -72,7 +72,7 @@ impl Example {
     }
 }
 
-/// Net to net and road warriors, by every kind of proof, with and without an address of the gateway's.
+/// Net to net and road warriors, by every kind of proof, with and without an address of the gateway's, and by every algorithm.
 const EXAMPLES: &[Example] = &[
     gateways("ikev2/net2net-psk"),
     gateways("ikev2/net2net-cert"),
@@ -121,6 +121,43 @@ const EXAMPLES: &[Example] = &[
     road_warrior("ipv6/rw-psk-ikev2", "fec0::10").to_v6(),
     road_warrior("ipv6/rw-ip6-in-ip4-ikev1", "fec3::1").to_v6(),
     road_warrior("ipv6/rw-ip6-in-ip4-ikev2", "fec3::1").to_v6(),
+    road_warrior("ikev1/dpd-clear", "192.168.0.100"),
+    road_warrior("ikev1/dpd-restart", "192.168.0.100"),
+    road_warrior("ikev1/xauth-id-rsa-aggressive", "192.168.0.100"),
+    road_warrior("ikev2/compress", "192.168.0.100"),
+    road_warrior("ikev2/dpd-clear", "192.168.0.100"),
+    road_warrior("ikev2/dpd-restart", "192.168.0.100"),
+    road_warrior("ikev2/inactivity-timeout", "192.168.0.100"),
+    road_warrior("ikev2/reauth-early", "192.168.0.100"),
+    road_warrior("ikev2/reauth-mbb", "192.168.0.100"),
+    road_warrior("ikev1-algs/alg-3des-md5", "192.168.0.100"),
+    road_warrior("ikev1-algs/alg-camellia", "192.168.0.100"),
+    road_warrior("ikev1-algs/alg-ecp-high", "192.168.0.100"),
+    road_warrior("ikev1-algs/alg-ecp-low", "192.168.0.100"),
+    road_warrior("ikev1-algs/alg-modp-subgroup", "192.168.0.100"),
+    road_warrior("ikev1-algs/alg-sha256", "192.168.0.100"),
+    road_warrior("ikev1-algs/alg-sha384", "192.168.0.100"),
+    road_warrior("ikev1-algs/alg-sha512", "192.168.0.100"),
+    road_warrior("ikev1-algs/esp-alg-aes-ccm", "192.168.0.100"),
+    road_warrior("ikev1-algs/esp-alg-aes-ctr", "192.168.0.100"),
+    road_warrior("ikev1-algs/esp-alg-aes-gcm", "192.168.0.100"),
+    road_warrior("ikev1-algs/esp-alg-aes-xcbc", "192.168.0.100"),
+    road_warrior("ikev1-algs/esp-alg-null", "192.168.0.100"),
+    road_warrior("ikev2-algs/alg-3des-md5", "192.168.0.100"),
+    road_warrior("ikev2-algs/alg-aes-ccm", "192.168.0.100"),
+    road_warrior("ikev2-algs/alg-aes-ctr", "192.168.0.100"),
+    road_warrior("ikev2-algs/alg-aes-gcm", "192.168.0.100"),
+    road_warrior("ikev2-algs/alg-aes-xcbc", "192.168.0.100"),
+    road_warrior("ikev2-algs/alg-camellia", "192.168.0.100"),
+    road_warrior("ikev2-algs/alg-chacha20poly1305", "192.168.0.100"),
+    road_warrior("ikev2-algs/alg-ecp-brainpool-high", "192.168.0.100"),
+    road_warrior("ikev2-algs/alg-ecp-brainpool-low", "192.168.0.100"),
+    road_warrior("ikev2-algs/alg-ecp-high", "192.168.0.100"),
+    road_warrior("ikev2-algs/alg-ecp-low", "192.168.0.100"),
+    road_warrior("ikev2-algs/alg-modp-subgroup", "192.168.0.100"),
+    road_warrior("ikev2-algs/alg-sha256", "192.168.0.100"),
+    road_warrior("ikev2-algs/alg-sha384", "192.168.0.100"),
+    road_warrior("ikev2-algs/alg-sha512", "192.168.0.100"),
 ];
 
 /// A host of the examples: its name, its addresses on the wire, and those behind it.

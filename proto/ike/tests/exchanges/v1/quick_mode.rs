@@ -132,6 +132,23 @@ fn pfs_is_what_both_policies_ask_for() {
     lab.assert_mirrored();
 }
 
+// RFC 2409 §5.5: one value, and its group for all that is offered: that of phase 1, which the other side has.
+#[test]
+fn of_several_groups_that_of_phase_1_is_offered() {
+    let mut lab = lab(|a, b| {
+        let phase_1 = a.remotes[0].proposals[0].transforms.iter().find_map(|transform| match transform {
+            Transform::Ke(method) => Some(*method),
+            _ => None,
+        });
+        let both = pfs(esp_cbc(), phase_1.unwrap());
+        assert_ne!(phase_1, Some(KeMethod::ECP521));
+        children(a, &[pfs(esp_proposal(), KeMethod::ECP521), both.clone()]);
+        children(b, &[both]);
+    });
+    lab.establish();
+    lab.assert_mirrored();
+}
+
 // S-008: the lifetimes of both ends are the same in the end.
 #[test]
 fn the_shorter_lifetime_is_that_of_both() {

@@ -4,11 +4,13 @@ use alloc::boxed::Box;
 use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::slice;
 use core::time::Duration;
 
 use ravelin_crypto::ikev2::Nonces;
 use ravelin_types::options::Processors;
 use ravelin_types::policy::Mode;
+use ravelin_types::proposal::Proposal;
 use ravelin_types::sa::OriginalAddresses;
 use ravelin_wire::ike::header::{ExchangeType, Flags, Header, PayloadType};
 use ravelin_wire::ike::v1::{Attribute, IpsecAttribute, LifeType, Nonce, Notify, NotifyType, Opaque, Payload};
@@ -70,7 +72,10 @@ fn first_message(
     let nonce = core.nonce();
     let common = Common { mode: offer.mode(), udp: udp(session, ends), lifetime: lifetime(&offer.policy), group };
     let beside = (offer.policy.ah.as_slice(), offer.cpi);
-    let sa = ipsec::sa(offer.proposals(), beside, offer.inbound, common, &core.crypto);
+    // RFC 2409 §5.5: there is one KE payload, and its group in every transform. What is only for others is not offered.
+    let goes = |proposal: &&Proposal| group.is_none_or(|group| negotiate::lists_ke(slice::from_ref(*proposal), group));
+    let proposals: Vec<Proposal> = offer.proposals().iter().filter(goes).cloned().collect();
+    let sa = ipsec::sa(&proposals, beside, offer.inbound, common, &core.crypto);
     if sa.0.iter().any(|proposal| proposal.transforms.is_empty()) {
         return Err(Error::Misuse("nothing of the policy's proposal has a number in IKEv1"));
     }

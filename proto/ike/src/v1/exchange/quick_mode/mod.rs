@@ -137,6 +137,11 @@ pub(crate) fn message_id(session: &Session, core: &mut Core) -> u32 {
     }
 }
 
+/// The group of phase 1, which both sides have, where the policy lists it, too; else the first that it lists.
+fn group(session: &Session) -> OfferedKe {
+    OfferedKe::Asked(session.secured.suite.ke)
+}
+
 /// Asks for a Child SA.
 ///
 /// # Errors
@@ -148,7 +153,7 @@ pub(crate) fn create(session: &mut Session, ends: &Ends, want: Want, core: &mut 
     let begun = room(session, core)
         .and_then(|()| {
             let inside = core.inside(ends, &session.remote);
-            ChildOffer::new(policy, &whole, OfferedKe::First, &inside, ends, core)
+            ChildOffer::new(policy, &whole, group(session), &inside, ends, core)
         })
         .map(|offer| offer.compressing(core))
         .and_then(|offer| initiator::ask(session, ends, offer.for_flow(want.flow), Some(want), core));
@@ -165,9 +170,10 @@ pub(crate) fn create(session: &mut Session, ends: &Ends, want: Want, core: &mut 
 /// # Errors
 /// As of [`create`].
 pub(crate) fn rekey(session: &mut Session, ends: &Ends, old: Spi, core: &mut Core) -> Result<(), Error> {
+    let wished = group(session);
     let Some(child) = session.children.get_mut(&old).filter(|child| child.is_settled()) else { return Ok(()) };
     let policy = child.policy.policy.id;
-    let begun = ChildOffer::replacing(child, OfferedKe::First, ends, core).map(|offer| offer.compressing(core));
+    let begun = ChildOffer::replacing(child, wished, ends, core).map(|offer| offer.compressing(core));
     if let Err(Error::PutOff) = begun {
         return Err(Error::PutOff);
     }
