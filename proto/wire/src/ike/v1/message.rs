@@ -10,6 +10,8 @@ use super::super::reader::Reader;
 use super::{Chain, Payload, emit};
 use crate::limits;
 
+const WORD: usize = 4;
+
 /// A received message of version 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
@@ -78,7 +80,12 @@ impl Message {
             return Ok(Message { header, content: Content::Encrypted(first) });
         }
         let payloads = walk(first, &mut r)?;
-        r.finish()?;
+        // Libreswan fills what it sends in clear up to a multiple of four octets with zeros, which the length counts.
+        let behind = r.clone();
+        let padding = r.take_rest();
+        if padding.len() >= WORD || padding.iter().any(|octet| *octet != 0) {
+            behind.finish()?;
+        }
         Ok(Message { header, content: Content::Clear(payloads) })
     }
 }

@@ -75,6 +75,20 @@ fn padding_follows_what_was_encrypted_and_nothing_else() {
     assert_eq!(message.content, Content::Encrypted(PayloadType::V1_HASH));
 }
 
+// Libreswan's messages in clear have lengths of whole words.
+#[test]
+fn zeros_may_fill_up_a_word_in_clear() {
+    let with = |octets: &[u8]| {
+        let chain = Chain::new([&Payload::Vendor(Opaque(b"mark".into()))]).unwrap();
+        let mut datagram = [emit(&header(Flags::NONE), &chain), octets.to_vec()].concat();
+        let len = datagram.len() as u32;
+        datagram[24..28].copy_from_slice(&len.to_be_bytes());
+        Message::parse(&datagram).map_err(|bad| bad.reason)
+    };
+    assert!(with(&[]).is_ok() && with(&[0]).is_ok() && with(&[0, 0, 0]).is_ok());
+    assert_eq!((with(&[0; 4]), with(&[0, 1])), (Err("trailing bytes"), Err("trailing bytes")));
+}
+
 // RFC 2408 §3.3: a number is the same in both forms.
 #[test]
 fn lifetimes_are_read_in_either_form() {
