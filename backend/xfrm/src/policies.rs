@@ -98,7 +98,8 @@ impl Shape {
     }
 }
 
-/// The entries of a policy for packets with these marks, in the order in which they are added: what lets nothing through in the clear comes first.
+/// The entries of a policy for packets with these marks, in the order in which they are added: what lets nothing through in the
+/// clear comes first.
 ///
 /// # Errors
 /// What the kernel has no words for.

@@ -238,7 +238,7 @@ impl Node {
         let mut rng = Lcg(1);
         let mut engine = Engine::new(EngineConfig::default(), provider, Box::new(Lcg(2)));
         for n in 0..sas {
-            let (src, dst) = ends(n);
+            let [src, dst] = ends(n).map(IpAddr::from);
             let (local, remote) = (vec![TrafficSelector::host(src)], vec![TrafficSelector::host(dst)]);
             let (mut key, mut integ) = (vec![0; key_len], vec![0; integ_len]);
             rng.fill(&mut key);
@@ -379,9 +379,8 @@ impl Node {
 
     fn clear(&mut self, buffers: &mut Buffers, len: usize) {
         for buffer in &mut buffers.0 {
-            let (src, dst) = ends(self.order[self.next]);
+            let [src, dst] = ends(self.order[self.next]);
             self.next = (self.next + 1) % self.order.len();
-            let (IpAddr::V4(src), IpAddr::V4(dst)) = (src, dst) else { unreachable!() };
             let header = buffer[HEADROOM..].first_chunk_mut().unwrap();
             v4::Fields {
                 tos: 0,
@@ -432,7 +431,7 @@ impl Filter {
     }
 
     fn policy(n: u32) -> DataPlaneOp {
-        let (src, dst) = ends(n);
+        let [src, dst] = ends(n).map(IpAddr::from);
         let (host, net) = (TrafficSelector::host, |ip, len| TrafficSelector::prefix(ip, len).unwrap());
         let (local, remote) = match n % 5 {
             0 => (host(src), host(dst)),
@@ -478,8 +477,7 @@ impl Filter {
         for buffer in &mut buffers.0 {
             self.next = (self.next + 1) % self.flows;
             let spread = self.next.wrapping_mul(0x9e37_79b9);
-            let (src, dst) = ends(((u64::from(spread) * u64::from(self.policies)) >> 32) as u32);
-            let (IpAddr::V4(src), IpAddr::V4(dst)) = (src, dst) else { unreachable!() };
+            let [src, dst] = ends(((u64::from(spread) * u64::from(self.policies)) >> 32) as u32);
             let (total_len, protocol) = (LEN as u16, protocol::UDP);
             v4::Fields { tos: 0, total_len, id: 0, dont_fragment: true, ttl: 64, protocol, src, dst }
                 .emit(buffer[HEADROOM..].first_chunk_mut().unwrap());
@@ -501,15 +499,15 @@ impl Filter {
 /// A packet of the first SA.
 fn clear(len: usize) -> Vec<u8> {
     let mut packet = vec![0x55; len];
-    let (IpAddr::V4(src), IpAddr::V4(dst)) = ends(0) else { unreachable!() };
+    let [src, dst] = ends(0);
     let total_len = len as u16;
     v4::Fields { tos: 0, total_len, id: 0, dont_fragment: true, ttl: 64, protocol: protocol::UDP, src, dst }
         .emit(packet.first_chunk_mut().unwrap());
     packet
 }
 
-fn ends(n: u32) -> (IpAddr, IpAddr) {
-    (Ipv4Addr::from_bits(0x0a00_0000 + n).into(), Ipv4Addr::from_bits(0x0b00_0000 + n).into())
+fn ends(n: u32) -> [Ipv4Addr; 2] {
+    [0x0a00_0000 + n, 0x0b00_0000 + n].map(Ipv4Addr::from_bits)
 }
 
 struct Lcg(u64);

@@ -257,7 +257,7 @@ impl<S: Chain, B: AsMut<[u8]>, A: Accelerator<S, B>> Requests<S, B, A> {
         let share = |slot| taken(slot).map_or(Share::Nothing, |taken| taken.share);
         let begun = match direction {
             Direction::Outbound => self.engine.outbound.begin(&mut pkt, now, share),
-            Direction::Inbound => self.engine.inbound.begin(&mut pkt, |slot, _| share(slot)),
+            Direction::Inbound => self.engine.inbound.begin(&mut pkt, share),
         };
         let packet = pkt.range();
         let of = begun.and_then(|begun| Some((begun, taken(begun.slot)?)));

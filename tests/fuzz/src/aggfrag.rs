@@ -3,8 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use ravelin_crypto::SecureRandom;
-use ravelin_engine::{Engine, EngineConfig, NoMatch, OuterMeta, PacketBuf, Verdict};
+use ravelin_engine::{Engine, OuterMeta, PacketBuf, Verdict};
 use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::lifetime::Lifetime;
 use ravelin_types::options::{AggFrag, SaOptions};
@@ -83,14 +82,7 @@ fn params() -> SaParams {
 }
 
 fn receiver() -> Engine {
-    struct Zero;
-    impl SecureRandom for Zero {
-        fn fill(&mut self, out: &mut [u8]) {
-            out.fill(0);
-        }
-    }
-    let config = EngineConfig { no_match: NoMatch::Bypass, ..EngineConfig::default() };
-    let mut engine = Engine::new(config, ravelin_crypto_rustcrypto::provider(), Box::new(Zero));
+    let mut engine = crate::engine();
     engine.apply(&DataPlaneOp::AddSa(params()), Instant::ZERO).expect("an SA that can be");
     engine
 }

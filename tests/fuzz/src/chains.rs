@@ -5,8 +5,7 @@
 
 use std::net::IpAddr;
 
-use ravelin_crypto::SecureRandom;
-use ravelin_engine::{ChainBuf, Engine, EngineConfig, HEADROOM, NoMatch, PacketBuf, TAILROOM, Verdict};
+use ravelin_engine::{ChainBuf, Engine, HEADROOM, PacketBuf, TAILROOM, Verdict};
 use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::lifetime::Lifetime;
 use ravelin_types::options::SaOptions;
@@ -98,14 +97,7 @@ fn clear() -> Vec<u8> {
 
 /// An engine that talks to itself.
 fn engine() -> Engine {
-    struct Zero;
-    impl SecureRandom for Zero {
-        fn fill(&mut self, out: &mut [u8]) {
-            out.fill(0);
-        }
-    }
-    let config = EngineConfig { no_match: NoMatch::Bypass, ..EngineConfig::default() };
-    let mut engine = Engine::new(config, ravelin_crypto_rustcrypto::provider(), Box::new(Zero));
+    let mut engine = crate::engine();
     let any = || vec![TrafficSelector::any_v4(), TrafficSelector::any_v6()];
     let suite =
         EspSuite { encr: EncrId::AES_GCM_16, encr_key_bits: 128, integ: IntegId::NONE, sn: SnId::SEQUENTIAL_32 };

@@ -23,7 +23,22 @@ mod radius;
 
 use std::path::PathBuf;
 
+use ravelin_crypto::SecureRandom;
+use ravelin_engine::{Engine, EngineConfig, NoMatch};
+
 use ravelin_wire::ike::{PayloadKind, v1, v2};
+
+/// An engine without SAs, of which every run is the same: what is random is zero.
+fn engine() -> Engine {
+    struct Zero;
+    impl SecureRandom for Zero {
+        fn fill(&mut self, out: &mut [u8]) {
+            out.fill(0);
+        }
+    }
+    let config = EngineConfig { no_match: NoMatch::Bypass, ..EngineConfig::default() };
+    Engine::new(config, ravelin_crypto_rustcrypto::provider(), Box::new(Zero))
+}
 
 /// Something to fuzz.
 #[derive(Clone, Copy, Debug)]

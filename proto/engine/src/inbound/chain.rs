@@ -17,7 +17,7 @@ impl Inbound {
             && !chain.is_gathered()
         {
             match content(&header, chain.pkt.packet()) {
-                Content::Esp { .. } => match self.open_chain(&header, chain, now) {
+                Content::Esp { esp_at, src_port } => match self.open_chain((&header, esp_at, src_port), chain, now) {
                     Some(verdict) => return verdict,
                     None => chain.gather(),
                 },
@@ -37,13 +37,18 @@ impl Inbound {
     }
 
     /// `None`: nothing has changed, and the packet has to stand in one piece.
-    fn open_chain(&mut self, header: &Header, chain: &mut ChainBuf<'_>, now: Instant) -> Option<Verdict> {
-        chain.truncate(header.total_len);
+    fn open_chain(
+        &mut self,
+        esp: (&Header, usize, Option<u16>),
+        chain: &mut ChainBuf<'_>,
+        now: Instant,
+    ) -> Option<Verdict> {
+        chain.truncate(esp.0.total_len);
         chain.fill_back();
         if chain.is_gathered() {
             return None;
         }
-        let begun = self.begin(&mut chain.pkt, |_, sa| {
+        let begun = self.begin_esp(esp, &mut chain.pkt, |_, sa| {
             let whole = sa.aggfrag || sa.cold.params.options.ipcomp.cpi().is_some();
             if whole || !sa.suite.takes_pieces() { Share::Nothing } else { Share::Cipher }
         })?;

@@ -30,14 +30,20 @@ impl Inbound {
 
     /// Finds the SA of an ESP packet, if it is one of which hardware has a `share`, and the whole number of the packet, if
     /// it may be fresh. `None`: nothing has changed, and the packet is for [`Inbound::process`].
-    pub(crate) fn begin(
+    pub(crate) fn begin(&mut self, pkt: &mut PacketBuf<'_>, share: impl FnOnce(Slot) -> Share) -> Option<Begun> {
+        let header = Header::parse(pkt.packet()).ok()?;
+        let Content::Esp { esp_at, src_port } = content(&header, pkt.packet()) else { return None };
+        self.begin_esp((&header, esp_at, src_port), pkt, |slot, _| share(slot))
+    }
+
+    /// The same of what is ESP at `esp_at`, from a UDP port or none.
+    pub(super) fn begin_esp(
         &mut self,
+        (header, esp_at, src_port): (&Header, usize, Option<u16>),
         pkt: &mut PacketBuf<'_>,
         share: impl FnOnce(Slot, &InboundSa) -> Share,
     ) -> Option<Begun> {
         let packet = pkt.packet();
-        let header = &Header::parse(packet).ok()?;
-        let Content::Esp { esp_at, src_port } = content(header, packet) else { return None };
         if !self.may_lack_checksum(packet, header, esp_at, src_port) {
             return None;
         }

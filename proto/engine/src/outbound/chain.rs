@@ -4,12 +4,11 @@ use ravelin_types::Instant;
 use ravelin_wire::ip::Header;
 use ravelin_wire::udp_encap::UDP_HEADER_LEN;
 
-use super::{Decision, Outbound};
+use super::Outbound;
 use crate::chain::ChainBuf;
 use crate::packet::Mark;
 use crate::sad::Slot;
 use crate::seal::Leave;
-use crate::spd::ALL_TABLES;
 use crate::verdict::Verdict;
 
 impl Outbound {
@@ -19,17 +18,11 @@ impl Outbound {
         if let Ok(header) = chain.header()
             && !chain.is_gathered()
             && !matches!(chain.mark(), Mark::Sealed(_))
+            && let Some(slot) = self.protects(&header, &chain.pkt, now)
         {
-            let flow = self.place_of(&header, &chain.pkt, now);
-            let decision = match self.cache.get(flow.1, &flow.0) {
-                Some(packed) => Decision::unpack(packed),
-                None => self.classify(&flow, ALL_TABLES),
-            };
-            if let Decision::Protect(slot) = decision {
-                match self.seal_chain(slot, &header, chain) {
-                    Some(verdict) => return verdict,
-                    None => chain.gather(),
-                }
+            match self.seal_chain(slot, &header, chain) {
+                Some(verdict) => return verdict,
+                None => chain.gather(),
             }
         }
         self.process(&mut chain.pkt, now)

@@ -28,6 +28,16 @@ impl Outbound {
         verdict
     }
 
+    /// The SA by which the packet is to be protected, if it is.
+    pub(super) fn protects(&mut self, header: &Header, pkt: &PacketBuf<'_>, now: Instant) -> Option<Slot> {
+        let flow = self.place_of(header, pkt, now);
+        let decision = match self.cache.get(flow.1, &flow.0) {
+            Some(packed) => Decision::unpack(packed),
+            None => self.classify(&flow, ALL_TABLES),
+        };
+        if let Decision::Protect(slot) = decision { Some(slot) } else { None }
+    }
+
     /// Gives the packet a number of its SA, if it falls under one of which hardware has a `share`, and makes it ready for
     /// what hardware does. `None`: nothing of the SA has changed, and the packet, from its source, is for
     /// [`Outbound::process`].
@@ -41,12 +51,7 @@ impl Outbound {
             return None;
         }
         let header = &Header::parse(pkt.packet()).ok()?;
-        let flow = self.place_of(header, pkt, now);
-        let decision = match self.cache.get(flow.1, &flow.0) {
-            Some(packed) => Decision::unpack(packed),
-            None => self.classify(&flow, ALL_TABLES),
-        };
-        let Decision::Protect(slot) = decision else { return None };
+        let slot = self.protects(header, pkt, now)?;
         match share(slot) {
             Share::Nothing => return None,
             Share::Cipher => return self.begin_cipher(slot, header, pkt, Leave::Cipher),
@@ -70,8 +75,8 @@ impl Outbound {
         Some(Begun { slot, share: Share::Whole, sequence, payload, esp_at: 0, arrived: None, verdict: None })
     }
 
-    /// All of the packet but what is to be left, the cipher at least. What is refused here has not changed the SA, and is refused, told of and counted
-    /// once more by software.
+    /// All of the packet but what is to be left, the cipher at least. What is refused here has not changed the SA, and is
+    /// refused, told of and counted once more by software.
     pub(super) fn begin_cipher(
         &mut self,
         slot: Slot,

@@ -14,6 +14,7 @@
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::ops::RangeInclusive;
@@ -23,7 +24,8 @@ use ravelin_wire::ike::v2::{Notify, NotifyType, Payload};
 
 use crate::config::Remote;
 use crate::context::Core;
-use crate::error::{Error, Place};
+use crate::error::{Disagreement, Error, Place};
+use crate::explain::Part;
 use crate::extensions::{NewGateway, is_a_host};
 use crate::host_names::{self, Waiting};
 use crate::limits;
@@ -190,11 +192,14 @@ pub(crate) fn looked_up(waiting: Waiting, from: IpAddr, core: &mut Core) {
     let at: Vec<IpAddr> = core.hosts.at(&name).iter().map(|gateway| gateway.address).collect();
     let first = at.iter().find(|to| may_go(&remote, (from, **to), &wants, core).is_ok());
     let Some(to) = first.copied() else {
-        let why = match (core.hosts.why_nowhere(&name), at.first()) {
-            (None, Some(first)) => may_go(&remote, (from, *first), &wants, core).err(),
-            _ => None,
-        };
-        let why = why.unwrap_or(Error::Misuse("the peer sends us to a gateway by a name that leads nowhere"));
+        let why = at.first().and_then(|first| may_go(&remote, (from, *first), &wants, core).err());
+        let why = why.unwrap_or_else(|| {
+            let line = alloc::format!(
+                "{name}, to which the peer sends us: {}",
+                core.hosts.why_nowhere(&name).unwrap_or("no answer")
+            );
+            Error::NoAgreement(Disagreement::new(Part::Name, vec![line], vec![]))
+        });
         let policy = wants.first().map(|want| want.policy);
         let place = Place { remote: Some(remote.name.clone()), address: from, policy, exchange: "IKE_SA_INIT" };
         return core.failed(why.failure(place));

@@ -449,14 +449,18 @@ fn a_gateway_of_a_name_is_looked_up_and_only_where_we_may_go_is_gone() {
     };
     // Where the operator does not let us go, and where we come from, is passed over.
     assert_at_second(&told(found(&["203.0.113.1", B, SECOND])));
-    for (answer, why) in [
-        (found(&["203.0.113.1"]), "not among those"),
-        (found(&[B]), "not among those"),
-        (Answer::Refused("there is no such name".into()), "leads nowhere"),
+    for (answer, part, why) in [
+        (found(&["203.0.113.1"]), Part::Configuration, "not among those"),
+        (found(&[B]), Part::Configuration, "not among those"),
+        (
+            Answer::Refused("there is no such name".into()),
+            Part::Name,
+            "second.example.org, to which the peer sends us: there is no such name",
+        ),
     ] {
         let lab = told(answer);
         assert_eq!((followed(&lab.a), lab.a.endpoint.ike_sas().len()), (vec![], 0), "{why}");
-        let said = lab.a.failure(Part::Configuration).to_string();
+        let said = lab.a.failure(part).to_string();
         assert!(said.contains(why), "{said}");
     }
 }
