@@ -11,10 +11,10 @@ use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Action, Domain, Policy, PolicyId, PriorityLevel, Protection, Ways};
 use ravelin_types::transform::IntegId;
 
-use super::setkey::Made;
 use super::{Model, ModelError};
 use crate::command::DelSaArgs;
 use crate::spec::ManualSpec;
+use crate::spec::setkey::{Entry, Sa};
 use crate::value::key::KeySource;
 use crate::value::selector::IdString;
 
@@ -31,6 +31,15 @@ pub struct Keyed {
     pub spec: Option<ManualSpec>,
     /// What it was made from, where that was a script of setkey(8).
     pub made: Option<Made>,
+}
+
+/// The script's statements behind a policy and its session.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Made {
+    /// The policies of one direction.
+    pub entries: Vec<Entry>,
+    /// The SAs of one direction; none as long as one is missing.
+    pub sas: Vec<Sa>,
 }
 
 impl Model {

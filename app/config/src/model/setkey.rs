@@ -14,7 +14,7 @@ use ravelin_types::transform::Transform;
 
 use self::pair::Paired;
 use super::Model;
-use super::keyed::Keyed;
+use super::keyed::{Keyed, Made};
 use crate::remark::{FileError, Place, Remark};
 use crate::setkey::{Script, written};
 use crate::spec::Which;
@@ -41,15 +41,6 @@ impl Tables {
             (written::sa(&sa.name), encr.chain(integ).collect())
         })
     }
-}
-
-/// What a policy and its session were made from.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Made {
-    /// The policies of one direction.
-    pub entries: Vec<Entry>,
-    /// The SAs of one direction; none as long as one is missing.
-    pub sas: Vec<Sa>,
 }
 
 /// Which SAs; what is not said is any.
