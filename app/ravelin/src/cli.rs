@@ -1,5 +1,7 @@
 //! What can be written behind `ravelin`.
 
+mod examples;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -15,12 +17,12 @@ use crate::daemon::plane::Choice;
 /// Where the daemon listens unless told otherwise.
 pub const DEFAULT_SOCKET: &str = "/run/ravelin/ravelin.sock";
 
-/// IPsec for Linux: IKEv2 and ESP in user space.
+/// IPsec for Linux: IKEv2, IKEv1, ESP and AH, in user space or by the kernel
 #[derive(Debug, Parser)]
-#[command(name = "ravelin", version, about, disable_help_subcommand = true)]
+#[command(name = "ravelin", version, about, disable_help_subcommand = true, after_help = examples::FIRST_STEPS)]
 pub struct Cli {
-    /// The control socket.
-    #[arg(long, global = true, value_name = "PATH", env = "RAVELIN_SOCKET", default_value = DEFAULT_SOCKET)]
+    /// The control socket of the daemon
+    #[arg(long, global = true, display_order = 1000, value_name = "PATH", env = "RAVELIN_SOCKET", default_value = DEFAULT_SOCKET)]
     pub socket: PathBuf,
     /// What to do.
     #[command(subcommand)]
@@ -32,42 +34,51 @@ pub struct Cli {
 pub enum Command {
     #[cfg(any(feature = "kernel", feature = "tun"))]
     /// Run the daemon in the foreground until SIGTERM or SIGINT
+    #[command(after_help = examples::DAEMON)]
     Daemon(DaemonArgs),
     #[cfg(all(feature = "tun", feature = "ikev2"))]
     /// Show a protected TCP connection between two network namespaces of this machine
+    #[command(after_help = examples::DEMO)]
     Demo(DemoArgs),
     #[cfg(any(feature = "kernel", feature = "tun"))]
     /// Keep connections encrypted by login and password: the PSK manager of document 000
     #[command(subcommand)]
     Psk(PskVerb),
     /// Type commands behind a prompt, with completion and history; the words are those of an ike_rc
+    #[command(after_help = examples::SHELL)]
     Shell,
     /// Watch peers, rates, rekeys and failures on the terminal
+    #[command(after_help = examples::TOP)]
     Top {
         /// Seconds from one look to the next
         #[arg(long, value_name = "SECONDS", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=3600))]
         interval: u64,
     },
-    /// Print what a shell completes command lines of ravelin by
+    /// Print the script by which a shell completes command lines of ravelin
+    #[command(after_help = examples::COMPLETION)]
     Completion {
         /// The shell
         #[arg(value_enum, value_name = "SHELL")]
         shell: Shell,
     },
-    /// Write manual pages
+    /// Write the manual pages, one for each command
+    #[command(after_help = examples::MAN)]
     Man {
         /// The directory for them, such as /usr/local/share/man/man1
         #[arg(value_name = "DIR")]
         directory: PathBuf,
     },
     /// Say what is in a capture of IPsec traffic, field by field
+    #[command(after_help = examples::DECODE)]
     Decode(DecodeArgs),
     #[cfg(feature = "tun")]
     /// Validate configurations without a daemon; a name that begins with ipsec and ends with .conf is an ipsec.conf, one
     /// that ends with .conf a swanctl.conf, any other an ike_rc
+    #[command(after_help = examples::CHECK)]
     Check(CheckArgs),
     #[cfg(feature = "kernel")]
-    /// List the algorithms of IPsec
+    /// List the algorithms that are built in, by the names that -e, -a, -p and -d take
+    #[command(after_help = examples::ALGORITHMS)]
     Algorithms(AlgorithmsArgs),
     /// Document 003's grammar.
     #[command(flatten)]
@@ -97,7 +108,7 @@ pub struct DaemonArgs {
     /// What protects packets
     #[arg(long, value_name = "WHICH", env = "RAVELIN_DATA_PLANE", value_enum, default_value_t)]
     pub data_plane: Choice,
-    /// Name of the TUN device
+    /// Name of the TUN device [default: ravelin0]
     #[cfg(feature = "tun")]
     #[arg(long, value_name = "NAME")]
     pub device: Option<String>,
@@ -153,8 +164,10 @@ pub struct AlgorithmsArgs {
 #[derive(Clone, Debug, Subcommand)]
 pub enum PskVerb {
     /// Run the manager in the foreground until SIGTERM, SIGINT or `psk stop`
+    #[command(after_help = examples::PSK_START)]
     Start(Box<PskStartArgs>),
     /// End the running manager, and wait until nothing of it is left
+    #[command(after_help = examples::PSK_STOP)]
     Stop {
         /// The common.conf that it was started with
         #[arg(value_name = "COMMON")]
@@ -238,6 +251,51 @@ mod tests {
     #[test]
     fn the_grammar_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    /// The commands that have no commands below them, with their path.
+    fn leaves(command: &clap::Command, path: &str, found: &mut Vec<(String, clap::Command)>) {
+        if !command.has_subcommands() {
+            found.push((path.to_owned(), command.clone()));
+        }
+        command.get_subcommands().for_each(|next| leaves(next, &format!("{path} {}", next.get_name()), found));
+    }
+
+    // Whoever asks for help copies what stands there.
+    #[test]
+    fn every_command_has_examples_that_can_be_typed() {
+        let mut found = Vec::new();
+        leaves(&Cli::command(), "ravelin", &mut found);
+        assert!(found.len() > 25, "{}", found.len());
+        for (path, command) in found {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let (_, examples) = help.split_once("Examples:\n").unwrap_or_else(|| panic!("{path} has no examples"));
+            let lines: Vec<&str> = examples.lines().map(str::trim).filter(|line| !line.starts_with('#')).collect();
+            assert!(lines.iter().any(|line| line.starts_with(&path)), "{path}: {examples}");
+            for line in lines {
+                let line = line.split(" > ").next().unwrap_or(line);
+                let words = ravelin_config::rc::split(line).expect("words");
+                let cli = Cli::try_parse_from(&words).unwrap_or_else(|error| panic!("{line}: {error}"));
+                if let Command::Control(verb) = cli.command {
+                    verb.interpret(&words[1..]).unwrap_or_else(|error| panic!("{line}: {error}"));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_option_says_what_it_does_and_how_a_time_is_written() {
+        let mut found = Vec::new();
+        leaves(&Cli::command(), "ravelin", &mut found);
+        for (path, command) in found {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            for argument in command.get_arguments().filter(|argument| !argument.is_hide_set()) {
+                let id = argument.get_id();
+                assert!(argument.get_help().is_some(), "{path}: {id}");
+                let is_time = argument.get_value_names().is_some_and(|names| names.iter().any(|name| name == "TIME"));
+                assert!(!is_time || help.contains("TIME: seconds"), "{path}: {id}");
+            }
+        }
     }
 
     #[test]

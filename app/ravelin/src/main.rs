@@ -10,6 +10,9 @@
 //!
 //! Versions of IKE and data planes are features. A program without a data plane has no daemon in it.
 
+// A closed pipe would be a panic.
+#![deny(clippy::print_stdout)]
+
 mod cli;
 mod cmd;
 #[cfg(any(feature = "kernel", feature = "tun"))]

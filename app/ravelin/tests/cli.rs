@@ -90,6 +90,26 @@ fn help_is_no_mistake() {
     }
 }
 
+// `ravelin algorithms | head -1`, and a disk that is full.
+#[test]
+fn a_reader_that_goes_away_is_no_failure_and_a_full_disk_is_one() {
+    let run = |line: &str, stdout: std::process::Stdio| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ravelin"));
+        let output = command.args(line.split(' ')).stdout(stdout).output().expect("ravelin runs");
+        Answer::from(output)
+    };
+    for line in ["algorithms", "algorithms --json", "completion bash"] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let answer = run(line, writer.into());
+        assert_eq!((answer.status, answer.stderr.as_str()), (Some(0), ""), "{line}");
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("a full device");
+        let answer = run(line, full.into());
+        assert_eq!(answer.status, Some(1), "{line}");
+        assert!(answer.stderr.starts_with("error: cannot write to the standard output: "), "{}", answer.stderr);
+    }
+}
+
 #[test]
 fn a_missing_daemon_is_named_with_its_socket() {
     let scratch = Scratch::new("missing");
@@ -128,7 +148,8 @@ fn a_file_that_names_a_missing_remote_is_refused() {
     scratch.write("ike_rc", &format!("{POLICY}\n"), 0o644);
     let answer = scratch.ravelin("daemon --rc ike_rc");
     assert_eq!(answer.status, Some(1));
-    let expected = "error: ike_rc:1:23: the policy p1 names the remote gw, which is not configured\n";
+    let expected = "error: ike_rc:1:23: the policy p1 names the remote gw, which is not configured: \
+                    add `ike remote -n gw`, or name another with -g\n";
     assert_eq!(answer.stderr, expected);
     assert!(Path::new(&scratch.0).exists());
 }

@@ -22,7 +22,7 @@ use crate::value::{algorithm, identity};
 #[command(disable_help_flag = true)]
 pub struct AddSaArgs {
     /// Print help
-    #[arg(long, action = clap::ArgAction::HelpLong)]
+    #[arg(long, action = clap::ArgAction::HelpLong, display_order = 1001)]
     help: Option<bool>,
     /// Authentication algorithm: of AH where there are SPIs of AH, else of ESP
     #[arg(short = 'a', long, value_name = "NAME", value_parser = one_integ)]

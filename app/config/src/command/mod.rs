@@ -9,6 +9,7 @@
 
 mod debug;
 mod extensions;
+pub mod help;
 mod internal;
 mod line;
 mod listing;
@@ -59,12 +60,16 @@ pub enum Verb {
     #[command(subcommand)]
     Ike(IkeVerb),
     /// Carry out the commands of a file: first all that configure, together or not at all, then the others in their order
+    #[command(after_help = help::CALL)]
     Call(CallArgs),
     /// Read the configuration again, all of it or nothing; what is the same keeps its SAs
+    #[command(after_help = help::RELOAD)]
     Reload(ReloadArgs),
     /// Say why there is no security association with a peer: what each exchange failed of, and what to change
+    #[command(after_help = help::WHY)]
     Why(WhyArgs),
     /// Show where the system is not as the daemon wants it
+    #[command(after_help = help::DIFF)]
     Diff(DiffArgs),
     /// Certificates: whom to trust, and our own
     #[command(subcommand)]
@@ -73,6 +78,7 @@ pub enum Verb {
     #[command(subcommand)]
     Vti(VtiVerb),
     /// Carry out scripts of setkey(8): security associations with keys given by hand, and policies, each of one direction
+    #[command(after_help = help::SETKEY)]
     Setkey(SetkeyArgs),
 }
 
@@ -80,6 +86,7 @@ pub enum Verb {
 #[derive(Clone, Debug, Subcommand)]
 pub enum CeVerb {
     /// Add, list, delete or verify certificates
+    #[command(after_help = help::X509)]
     X509(X509Args),
 }
 
@@ -87,14 +94,19 @@ pub enum CeVerb {
 #[derive(Clone, Debug, Subcommand)]
 pub enum IpsecVerb {
     /// Add, view or delete a policy
+    #[command(after_help = help::POLICY)]
     Policy(Box<PolicyArgs>),
     /// Add a security association with keys given by hand, and the policy that sends by it
+    #[command(after_help = help::ADDSA)]
     Addsa(Box<AddSaArgs>),
     /// Delete what addsa added
+    #[command(after_help = help::DELSA)]
     Delsa(DelSaArgs),
     /// List security associations and policies
+    #[command(after_help = help::IPSEC_NETSTAT)]
     Netstat(IpsecNetstatArgs),
     /// Delete all security associations, all policies, or both
+    #[command(after_help = help::IPSEC_FLUSH)]
     Flush(IpsecFlushArgs),
 }
 
@@ -102,24 +114,34 @@ pub enum IpsecVerb {
 #[derive(Clone, Debug, Subcommand)]
 pub enum IkeVerb {
     /// Add, view or delete a remote
+    #[command(after_help = help::REMOTE)]
     Remote(Box<RemoteArgs>),
     /// Add, view or delete a pool of internal addresses for remotes that ask for one
+    #[command(after_help = help::POOL)]
     Pool(PoolArgs),
     /// List IKE security associations and remotes
+    #[command(after_help = help::IKE_NETSTAT)]
     Netstat(IkeNetstatArgs),
     /// Delete all IKE security associations, remotes, or both
+    #[command(after_help = help::IKE_FLUSH)]
     Flush(IkeFlushArgs),
     /// Write the configuration as commands that make it anew
+    #[command(after_help = help::COMMANDS)]
     Commands(CommandsArgs),
     /// Read the configuration again, all of it or nothing; what is the same keeps its SAs
+    #[command(after_help = help::RELOAD)]
     Reload(ReloadArgs),
     /// Show what goes on while it happens, until it is interrupted; without an option, end what others are shown
+    #[command(after_help = help::DEBUG)]
     Debug(DebugArgs),
     /// Negotiate a security association for a policy now
+    #[command(after_help = help::INITIATE)]
     Initiate(InitiateArgs),
     /// Replace the IKE SA with a remote, or the SA of a policy, by a fresh one
+    #[command(after_help = help::REKEY)]
     Rekey(RekeyArgs),
     /// Delete the IKE SA with a remote, or the SA of a policy, and tell the peer
+    #[command(after_help = help::TERMINATE)]
     Terminate(TerminateArgs),
 }
 

@@ -31,7 +31,7 @@ use crate::value::{device, device_name, identity, name, pfp, quantity, shell_com
 #[command(disable_help_flag = true)]
 pub struct PolicyArgs {
     /// Print help
-    #[arg(long, action = clap::ArgAction::HelpLong)]
+    #[arg(long, action = clap::ArgAction::HelpLong, display_order = 1001)]
     help: Option<bool>,
     /// Name of the policy, known to this host only
     #[arg(short = 'n', long, value_name = "NAME", value_parser = name)]
@@ -108,20 +108,20 @@ pub struct PolicyArgs {
     /// 1000 on, where 4500 is between 4 and 5
     #[arg(short = 'l', long, value_name = "LEVEL", default_value = "4", value_parser = priority)]
     priority: Priority,
-    /// Lifetime of a security association
+    /// Lifetime of a security association; before its end it is replaced
     #[arg(short = 'k', long, value_name = "TIME", default_value = "3600", value_parser = quantity::duration)]
     lifetime: Duration,
-    /// Lifetime in bytes: 500M, 2G
+    /// Lifetime in bytes: 500M, 2G [default: none]
     #[arg(long, value_name = "BYTES", value_parser = quantity::bytes)]
     life_bytes: Option<u64>,
-    /// Lifetime in packets: 500k, 2M
+    /// Lifetime in packets: 500k, 2M [default: none]
     #[arg(long, value_name = "PACKETS", value_parser = quantity::count)]
     life_packets: Option<u64>,
     /// Populate from packet, or clone policy: what of a packet gives it a security association of its own. A list of
-    /// local, remote, protocol, local-port and remote-port (for ICMP its type and code), or all
+    /// local, remote, protocol, local-port and remote-port (for ICMP its type and code), or all [default: none]
     #[arg(long, alias = "clone", value_name = "LIST", value_parser = pfp::list)]
     pfp: Option<Pfp>,
-    /// Delete a security association that carried no packet for this time
+    /// Delete a security association that carried no packet for this time [default: never]
     #[arg(long, value_name = "TIME", value_parser = quantity::duration)]
     inactivity: Option<Duration>,
     /// When to negotiate: with the first packet, or at once

@@ -40,13 +40,13 @@ const MAX_LOGIN: Duration = Duration::from_secs(3600);
 #[command(disable_help_flag = true)]
 pub struct RemoteArgs {
     /// Print help
-    #[arg(long, action = clap::ArgAction::HelpLong)]
+    #[arg(long, action = clap::ArgAction::HelpLong, display_order = 1001)]
     help: Option<bool>,
     /// Name of the remote, known to this host only
     #[arg(short = 'n', long, value_name = "NAME", value_parser = name)]
     name: Option<String>,
-    /// IKE version
-    #[arg(short = 'z', long = "version", default_value = "2", value_parser = clap::value_parser!(u8).range(1..=2))]
+    /// IKE version: 1 or 2
+    #[arg(short = 'z', long = "version", value_name = "NUMBER", default_value = "2", value_parser = clap::value_parser!(u8).range(1..=2))]
     version: u8,
     /// IKEv1: aggressive mode instead of main mode. Whoever gets its second message, by asking for it, can look for the
     /// pre-shared key at leisure
@@ -77,7 +77,7 @@ pub struct RemoteArgs {
     /// 10.1.0.0/16, or names of certificates like O=Example, CN=*
     #[arg(short = 'f', long, value_name = "ID", value_parser = who::word)]
     peer_id: Option<IdWord>,
-    /// Identity sent to the remote (default: the address of --local)
+    /// Identity sent to the remote (default: the address of --local; without that it must be given)
     #[arg(short = 'g', long, value_name = "ID", value_parser = who::word)]
     own_id: Option<IdWord>,
     /// How the two authenticate: PresharedKey (or PSK), or RSASIG: by the signatures of certificates of any kind, or EAP
@@ -145,7 +145,7 @@ pub struct RemoteArgs {
     /// ECP256,MODP2048,ECP384,MODP3072]
     #[arg(short = 'd', long, value_name = "LIST", value_parser = ListParser(algorithm::ke_transforms))]
     groups: Option<List<Transform>>,
-    /// Lifetime of the IKE SA
+    /// Lifetime of the IKE SA; before its end it is replaced
     #[arg(short = 'l', long, value_name = "TIME", default_value = "86400", value_parser = quantity::duration)]
     lifetime: Duration,
     /// Time after which a request is first sent again; it doubles each time
@@ -302,7 +302,9 @@ impl RemoteArgs {
             }
             (_, file) => file.clone(),
         };
-        let own_id = own_id.ok_or_else(|| Conflict::missing("expected -g ID, who this host says it is"))?;
+        let own_id = own_id.ok_or_else(|| {
+            Conflict::missing("expected -g ID, who this host says it is, or --local ADDRESS, which it is then")
+        })?;
         let spec = RemoteSpec {
             name,
             version: self.version()?,

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use clap::{Args, Subcommand};
 use ravelin_types::interface::{Interface, Vti};
 
-use super::{Command, Conflict};
+use super::{Command, Conflict, help};
 use crate::value::if_id::if_id;
 use crate::value::{BadValue, device, identity, name};
 
@@ -13,10 +13,13 @@ use crate::value::{BadValue, device, identity, name};
 #[derive(Clone, Debug, Subcommand)]
 pub enum VtiVerb {
     /// Make a virtual interface for policies with --interface; it stays until it is deleted
+    #[command(after_help = help::VTI_ADD)]
     Add(Box<VtiAddArgs>),
     /// Show virtual interfaces, those that policies made by naming them included
+    #[command(after_help = help::VTI_SHOW)]
     Show(VtiShowArgs),
     /// Remove a virtual interface that no policy uses
+    #[command(after_help = help::VTI_DEL)]
     Del {
         /// Its name
         #[arg(value_name = "DEVICE", value_parser = device)]

@@ -14,7 +14,7 @@ use crate::value::uri;
 #[command(disable_help_flag = true)]
 pub struct X509Args {
     /// Print help
-    #[arg(long, action = clap::ArgAction::HelpLong)]
+    #[arg(long, action = clap::ArgAction::HelpLong, display_order = 1001)]
     help: Option<bool>,
     /// Add the certificates or the revocation list of a file: PEM, DER or PKCS #12
     #[arg(short = 'a', long, value_name = "FILE")]

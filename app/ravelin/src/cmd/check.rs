@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use ravelin_config::{Model, files};
 use ravelin_types::HostName;
 
-use super::FAILED;
+use super::{FAILED, print};
 use crate::cli::CheckArgs;
 use crate::daemon::crypto::ike_provider;
 use crate::daemon::reload::is_own;
@@ -39,12 +39,13 @@ fn is_good(file: &Path) -> bool {
     }
     if mistakes.is_empty() {
         let policies = loaded.model.policies().filter(|entry| !entry.automatic).count();
-        println!("{}: {policies} policies, {} remotes", file.display(), loaded.model.remotes().count());
+        let mut said = format!("{}: {policies} policies, {} remotes\n", file.display(), loaded.model.remotes().count());
         let names: BTreeSet<&HostName> = loaded.model.remotes().flat_map(|entry| entry.spec.names()).collect();
         if !names.is_empty() {
             let names: Vec<&str> = names.into_iter().map(HostName::as_str).collect();
-            println!("{}: not looked up here: {}", file.display(), names.join(", "));
+            said.push_str(&format!("{}: not looked up here: {}\n", file.display(), names.join(", ")));
         }
+        return print(&said) == 0;
     }
-    mistakes.is_empty()
+    false
 }

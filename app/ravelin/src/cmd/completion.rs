@@ -1,24 +1,19 @@
 //! `ravelin completion` and `ravelin man`: made from the grammar that reads the command line.
 
-use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::CommandFactory;
 use clap_complete::Shell;
 
-use super::fail;
+use super::{fail, print};
 use crate::cli::Cli;
 
 /// Prints what a shell completes by.
 pub fn completion(shell: Shell) -> ExitCode {
-    // Whoever reads our output may have seen enough.
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "ravelin", &mut script);
-    match io::Write::write_all(&mut io::stdout().lock(), &script) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => fail(error),
-        _ => ExitCode::SUCCESS,
-    }
+    ExitCode::from(print(&String::from_utf8_lossy(&script)))
 }
 
 /// Writes a page for each command into a directory that is there.

@@ -12,7 +12,7 @@ use ravelin_config::command::{self, BadLine, IkeVerb};
 use ravelin_config::{Verb, setkey};
 use ravelin_control::{COMMAND_LINE, Client, INPUT, Message};
 
-use super::{FAILED, USAGE, debug, fail, wants_json};
+use super::{FAILED, USAGE, debug, fail, print, wants_json};
 use crate::render;
 
 /// Carries out what was typed behind `ravelin`.
@@ -60,12 +60,19 @@ pub fn carry_out(socket: &Path, verb: &Verb, argv: &[String], directory: &Path) 
         return if answer.text("usage").is_some() { USAGE } else { FAILED };
     }
     match verb {
-        Verb::Ike(IkeVerb::Commands(args)) => match write_commands(&directory.join(&args.file), &answer) {
-            Ok(()) => 0,
-            Err(error) => failed(format_args!("{}: {error}", args.file.display())),
-        },
+        Verb::Ike(IkeVerb::Commands(args)) if args.file == Path::new("-") => print(&commands(&answer)),
+        Verb::Ike(IkeVerb::Commands(args)) => {
+            let text = commands(&answer);
+            match write_commands(&directory.join(&args.file), &text) {
+                Ok(()) => {
+                    let count = answer.list("lines").unwrap_or_default().len();
+                    print(&format!("{}: {count} commands\n", args.file.display()))
+                }
+                Err(error) => failed(format_args!("cannot write {}: {error}", args.file.display())),
+            }
+        }
         Verb::Call(_) => called(socket, &answer),
-        _ => show(if wants_json(verb) { render::json(&answer) } else { render::tables(&answer) }),
+        _ => print(&if wants_json(verb) { render::json(&answer) } else { render::tables(&answer) }),
     }
 }
 
@@ -86,14 +93,6 @@ fn standard_input() -> io::Result<Vec<String>> {
     Ok(pieces)
 }
 
-fn show(text: String) -> u8 {
-    // A reader that has seen enough (`| head`) is no failure.
-    match io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => failed(error),
-        _ => 0,
-    }
-}
-
 /// The commands of a file that do not configure, in their order, up to the first that fails.
 fn called(socket: &Path, answer: &Message) -> u8 {
     for (_, later) in answer.section("commands").iter().flat_map(|commands| commands.sections()) {
@@ -111,25 +110,29 @@ fn called(socket: &Path, answer: &Message) -> u8 {
     0
 }
 
-/// Writes the commands that make the configuration anew. Nobody else can read the file, and a link of its name is
-/// replaced, not followed.
-fn write_commands(path: &Path, answer: &Message) -> io::Result<()> {
+/// The commands that make the configuration anew.
+fn commands(answer: &Message) -> String {
     let mut text = format!("# Ravelin {}: ike commands\n", env!("CARGO_PKG_VERSION"));
     for left_out in answer.list("left-out").unwrap_or_default() {
         text.push_str(&format!("# Not here: {left_out}\n"));
     }
-    let lines = answer.list("lines").unwrap_or_default();
-    lines.iter().for_each(|line| text.push_str(&format!("{line}\n")));
-    if path.file_name().is_some_and(|name| name == "-") {
-        return io::stdout().lock().write_all(text.as_bytes());
+    for line in answer.list("lines").unwrap_or_default() {
+        text.push_str(&format!("{line}\n"));
+    }
+    text
+}
+
+/// Writes a file that nobody else can read, in the place of one of its name. A link or a device is neither followed nor
+/// replaced: root would lose `/dev/null`.
+fn write_commands(path: &Path, text: &str) -> io::Result<()> {
+    if fs::symlink_metadata(path).is_ok_and(|there| !there.is_file()) {
+        return Err(io::Error::other("that is no regular file; name another, or `-f -` to print"));
     }
     let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?.to_string_lossy().into_owned();
     let written = path.with_file_name(format!(".{name}.{}", std::process::id()));
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&written)?;
     let done = file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&written, path));
-    done.inspect_err(|_| _ = fs::remove_file(&written))?;
-    println!("{}: {} commands", path.display(), lines.len());
-    Ok(())
+    done.inspect_err(|_| _ = fs::remove_file(&written))
 }
 
 fn failed(why: impl std::fmt::Display) -> u8 {
@@ -162,6 +165,24 @@ fn own_arguments(arguments: impl Iterator<Item = OsString>) -> Option<Vec<String
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_of_commands_replaces_files_alone() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let scratch = std::env::temp_dir().join(format!("ravelin-commands-{}", std::process::id()));
+        fs::create_dir_all(&scratch).unwrap();
+        let at = |name: &str| scratch.join(name);
+        fs::write(at("old"), "old").unwrap();
+        write_commands(&at("old"), "new").unwrap();
+        assert_eq!(fs::read_to_string(at("old")).unwrap(), "new");
+        assert_eq!(fs::metadata(at("old")).unwrap().permissions().mode() & 0o777, 0o600);
+        symlink("/dev/null", at("link")).unwrap();
+        for other in [at("link"), at(""), PathBuf::from("/dev/null")] {
+            assert!(write_commands(&other, "new").unwrap_err().to_string().contains("no regular file"), "{other:?}");
+        }
+        assert!(fs::symlink_metadata(at("link")).unwrap().is_symlink());
+        fs::remove_dir_all(&scratch).unwrap();
+    }
 
     #[test]
     fn the_socket_is_not_sent() {

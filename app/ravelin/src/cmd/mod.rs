@@ -16,6 +16,7 @@ mod demo;
 mod psk;
 mod shell;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -66,6 +67,19 @@ fn wants_json(verb: &Verb) -> bool {
         Verb::Diff(args) => args.json,
         Verb::Reload(args) | Verb::Ike(IkeVerb::Reload(args)) => args.json,
         _ => false,
+    }
+}
+
+/// Prints a text; the exit status, and 0 for success. Whoever reads our output may have seen enough (`| head`), which is no
+/// failure.
+fn print(text: &str) -> u8 {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            eprintln!("error: cannot write to the standard output: {error}");
+            FAILED
+        }
+        _ => 0,
     }
 }
 

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use ravelin_config::account::Common;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{daemon, fail};
+use super::{daemon, fail, print};
 use crate::cli::PskVerb;
 use crate::daemon::keyed::psk::{self, Accounts};
 
@@ -34,7 +34,7 @@ fn stop(common: &Path) -> Result<()> {
     let common = Common::read(common)?;
     let path = common.pid.context("MONITOR_PID is missing: it says which process to end")?;
     let Some(number) = psk::running(&path) else {
-        println!("no manager is running");
+        print("no manager is running\n");
         return Ok(());
     };
     let pid = i32::try_from(number).ok().and_then(Pid::from_raw).context("its process number makes no sense")?;

@@ -14,7 +14,7 @@ use rustyline::history::MemHistory;
 use rustyline::validate::Validator;
 use rustyline::{CompletionType, Config, Context, Editor, Helper};
 
-use super::{FAILED, USAGE, control, fail};
+use super::{FAILED, USAGE, control, fail, print};
 
 /// Document 003's prompt.
 const PROMPT: &str = "-> ";
@@ -68,8 +68,7 @@ fn carry_out(socket: &Path, grammar: &Command, line: &str) -> Option<u8> {
         None => return Some(0),
         Some("exit" | "quit") => return None,
         Some("help") => {
-            print!("{}", help(grammar, &words[1..]));
-            return Some(0);
+            return Some(print(&help(grammar, &words[1..])));
         }
         Some(_) => {}
     }
@@ -100,7 +99,8 @@ fn help(grammar: &Command, words: &[String]) -> String {
         }
         return text;
     }
-    at.clone().render_help().to_string()
+    // Its examples are of a shell of the system.
+    at.clone().render_help().to_string().replace("\n  ravelin ", "\n  ")
 }
 
 /// What may stand in the place of `partial`, behind `words`.
@@ -196,7 +196,8 @@ mod tests {
         for word in ["ipsec", "ike", "call", "reload", "why", "diff", "ce", "vti", "setkey"] {
             assert!(text.lines().any(|line| line.starts_with(word)), "{text}");
         }
-        assert!(help(&command::grammar(), &["ike".into(), "debug".into()]).contains("--trace"));
+        let debug = help(&command::grammar(), &["ike".into(), "debug".into()]);
+        assert!(debug.contains("--trace") && debug.contains("\n  ike debug -t\n"), "{debug}");
         assert_eq!(help(&command::grammar(), &["ikke".into()]), "there is no ikke here\n");
     }
 }

@@ -32,6 +32,14 @@ use capture::Capture;
 use host::Host;
 use traffic::Traffic;
 
+/// Prints a line. Whoever reads may have seen enough (`| head`): what was begun is ended all the same.
+macro_rules! tell {
+    ($($words:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($words)*);
+    }};
+}
+
 /// The demonstration ends within this time, whatever happens.
 const TIME: Duration = Duration::from_secs(28);
 /// How long a single answer of the network may take.
@@ -50,16 +58,14 @@ const LOG_LINES: usize = 15;
 pub fn run(args: &DemoArgs) -> Result<(), String> {
     let started = Instant::now();
     let limit = Limit::new(started + TIME).map_err(|error| format!("{error:#}"))?;
-    println!(
-        "Two hosts on this machine, {HOST1} and {HOST2}; their TCP traffic is protected as in document 003 §5.1.\n"
-    );
+    tell!("Two hosts on this machine, {HOST1} and {HOST2}; their TCP traffic is protected as in document 003 §5.1.\n");
     namespace::prepare()
         .map_err(|error| format!("step 1 failed, make two network namespaces and a link: {error:#}"))?;
     let scratch = Scratch::new().map_err(|error| format!("{error:#}"))?;
     let mut show = Show { step: 0, title: "", hosts: Vec::new(), limit };
     match show.perform(&scratch.0, args) {
         Ok(()) => {
-            println!("\nDone in {:.1} s.", started.elapsed().as_secs_f32());
+            tell!("\nDone in {:.1} s.", started.elapsed().as_secs_f32());
             Ok(())
         }
         Err(error) => Err(show.failure(&error)),
@@ -77,7 +83,7 @@ impl Show {
     fn begin(&mut self, title: &'static str) {
         self.step += 1;
         self.title = title;
-        println!("{}. {title}", self.step);
+        tell!("{}. {title}", self.step);
     }
 
     fn failure(&self, error: &anyhow::Error) -> String {
@@ -105,8 +111,8 @@ impl Show {
             let Some(host) = self.hosts.get_mut(own) else { continue };
             let lines = ike_rc(host.address, peer);
             if own == 0 {
-                println!("   ike_rc of host1 (that of host2 has the addresses exchanged):");
-                lines.lines().for_each(|line| println!("     {line}"));
+                tell!("   ike_rc of host1 (that of host2 has the addresses exchanged):");
+                lines.lines().for_each(|line| tell!("     {line}"));
             }
             host.configure(&lines, &secret)?;
             host.start(&args.log, &self.limit)?;
@@ -118,7 +124,7 @@ impl Show {
         let address = SocketAddr::from((HOST2, 7));
         let traffic = Traffic::start(&host1.namespace, &host2.namespace, address, PATIENCE)?;
         self.blocks(&traffic, BLOCKS)?;
-        println!("   the first packet started the negotiation; {} blocks went there and back", traffic.blocks());
+        tell!("   the first packet started the negotiation; {} blocks went there and back", traffic.blocks());
 
         self.begin("look at the wire");
         self.check_wire(&capture)?;
@@ -138,7 +144,7 @@ impl Show {
         self.begin("stop both daemons");
         let limit = &self.limit;
         self.hosts.iter_mut().try_for_each(|host| host.stop(limit))?;
-        println!("   no device, routing rule or packet filter table is left");
+        tell!("   no device, routing rule or packet filter table is left");
         Ok(())
     }
 
@@ -169,7 +175,7 @@ impl Show {
         let counts = capture.counts();
         let [esp, ike, clear, readable] =
             [&counts.esp, &counts.ike, &counts.clear, &counts.readable].map(|counter| counter.load(Relaxed));
-        println!("   on the wire: {esp} ESP packets, {ike} of IKE, {clear} of TCP in the clear");
+        tell!("   on the wire: {esp} ESP packets, {ike} of IKE, {clear} of TCP in the clear");
         ensure!(esp > 0, "no ESP packet was seen");
         ensure!(clear == 0 && readable == 0, "the connection can be read on the wire ({readable} packets)");
         Ok(())
@@ -177,9 +183,9 @@ impl Show {
 
     fn print_listings(&self, listing: &str) -> Result<()> {
         for host in &self.hosts {
-            println!("   {} ({}):", host.name, host.address);
+            tell!("   {} ({}):", host.name, host.address);
             for line in host.control(listing, &self.limit)?.lines() {
-                println!("     {line}");
+                tell!("     {line}");
             }
         }
         Ok(())
@@ -201,7 +207,7 @@ impl Show {
             let found = (spi(child)?, spi(ike)?);
             Ok((found.0 != old_child && found.1 != old_ike).then_some(found))
         })?;
-        println!("   ESP SA {old_child} became {new_child}, IKE SA {old_ike} became {new_ike}");
+        tell!("   ESP SA {old_child} became {new_child}, IKE SA {old_ike} became {new_ike}");
         Ok(())
     }
 
@@ -218,8 +224,8 @@ impl Show {
             Ok((last.0 == last.1 && last.2 == last.3 && last.0 > 0).then_some(()))
         });
         let (there, arrived, back, returned) = last;
-        println!("   {blocks} blocks there and back, every byte right");
-        println!(
+        tell!("   {blocks} blocks there and back, every byte right");
+        tell!(
             "   host1 sent {there} ESP packets, host2 received {arrived}; host2 sent {back}, host1 received {returned}"
         );
         outcome

@@ -79,6 +79,11 @@ pub fn encr_list(text: &str) -> Result<Vec<Encr>, BadValue> {
     list(text, "an encryption algorithm", &[names::ENCR, names::ESP_ENCR], &[])
 }
 
+/// Every encryption algorithm that has a name here.
+pub fn encryption() -> impl Iterator<Item = Encr> {
+    [names::ENCR, names::ESP_ENCR].into_iter().flatten().map(|(encr, _)| *encr)
+}
+
 /// One encryption algorithm for ESP by its name.
 pub fn encr(name: &str) -> Option<Encr> {
     named(&[names::ENCR, names::ESP_ENCR], name)
