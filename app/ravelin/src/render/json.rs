@@ -16,6 +16,8 @@ const ARRAYS: &[&str] = &[
     "differences",
     "interfaces",
     "flows",
+    "certificates",
+    "pools",
 ];
 /// Values that are decimal numbers wherever they occur. (An SPI is hexadecimal even where it has no letter in it.)
 const NUMBERS: &[&str] = &[
@@ -64,10 +66,34 @@ const NUMBERS: &[&str] = &[
     "received-bytes",
     "sent-packets",
     "sent-bytes",
+    "reauth",
+    "liveness",
+    "cpi-in",
+    "cpi-out",
+    "database",
+    "size",
+    "revoked",
 ];
 /// Values that are yes or no.
-const BOOLEANS: &[&str] =
-    &["automatic", "remote-configured", "nat-local", "nat-remote", "initiate", "accept", "resolved"];
+const BOOLEANS: &[&str] = &[
+    "automatic",
+    "remote-configured",
+    "nat-local",
+    "nat-remote",
+    "initiate",
+    "accept",
+    "resolved",
+    "cloned",
+    "full-transcript",
+    "aggressive",
+    "liveness-regular",
+    "encap",
+    "mobike",
+    "ppk-required",
+    "resumption",
+    "crash-detection",
+    "announce",
+];
 
 /// The listings of an answer.
 pub fn json(answer: &Message) -> String {

@@ -2,18 +2,10 @@
 
 use super::snapshot::Row;
 
-/// The columns, and their widths; the last has what is left.
-const COLUMNS: [(&str, usize); 9] = [
-    ("PEER", 16),
-    ("ADDRESS", 24),
-    ("IKE", 5),
-    ("OPENING", 7),
-    ("CHILD", 6),
-    ("IN", 11),
-    ("OUT", 11),
-    ("REKEYS", 7),
-    ("LAST FAILURE", usize::MAX),
-];
+/// The columns.
+const COLUMNS: [&str; 8] = ["PEER", "ADDRESS", "IKE", "OPENING", "CHILD", "IN", "OUT", "REKEYS"];
+/// Those that a narrow terminal can do without, the first to go first.
+const DISPENSABLE: [usize; 4] = [3, 7, 4, 2];
 
 /// The lines of a screen of this size, with the rows from the one that is scrolled to. `trouble` stands in place of the keys.
 pub fn screen(rows: &[Row], from: usize, trouble: Option<&str>, (width, height): (usize, usize)) -> Vec<String> {
@@ -26,18 +18,24 @@ pub fn screen(rows: &[Row], from: usize, trouble: Option<&str>, (width, height):
         per_second(sum(|row| row.rates[0])),
         per_second(sum(|row| row.rates[1]))
     );
-    let mut lines = vec![totals, line(COLUMNS.map(|(name, _)| name.to_owned()))];
-    lines.extend(rows.iter().skip(from).take(height.saturating_sub(3)).map(row));
+    let shown: Vec<([String; 8], &Row)> = rows.iter().map(|row| (cells(row), row)).collect();
+    let header = COLUMNS.map(str::to_owned);
+    let widths = widths(std::iter::once(&header).chain(shown.iter().map(|(cells, _)| cells)), width);
+    let mut lines = vec![totals, line(&header, &widths)];
+    let below = shown.iter().skip(from).flat_map(|(cells, row)| {
+        let failure = row.peer.failure.as_ref().map(|(age, what)| format!("  failed {}: {what}", ago(*age)));
+        std::iter::once(line(cells, &widths)).chain(failure)
+    });
+    lines.extend(below.take(height.saturating_sub(3)));
     lines.resize(height.saturating_sub(1).max(1), String::new());
     lines.push(trouble.unwrap_or("q ends, the arrows scroll").to_owned());
     lines.truncate(height);
     lines.iter().map(|line| line.chars().take(width).collect()).collect()
 }
 
-fn row(row: &Row) -> String {
+fn cells(row: &Row) -> [String; 8] {
     let peer = &row.peer;
-    let failure = peer.failure.as_ref().map(|(age, what)| format!("{}: {what}", ago(*age))).unwrap_or_default();
-    line([
+    [
         row.name.clone(),
         peer.address.clone(),
         peer.ike_sas.to_string(),
@@ -46,19 +44,30 @@ fn row(row: &Row) -> String {
         per_second(row.rates[0]),
         per_second(row.rates[1]),
         peer.rekeys.to_string(),
-        failure,
-    ])
+    ]
 }
 
-fn line(cells: [String; 9]) -> String {
-    let mut line = String::new();
-    for ((_, width), cell) in COLUMNS.iter().zip(cells) {
-        let cell: String = cell.chars().take(*width).collect();
-        let blanks = if *width == usize::MAX { 0 } else { width + 1 - cell.chars().count() };
-        line.push_str(&cell);
-        line.push_str(&" ".repeat(blanks));
+/// What each column needs, 0 for one that has no place.
+fn widths<'a>(lines: impl Iterator<Item = &'a [String; 8]>, width: usize) -> [usize; 8] {
+    let mut widths = [0; 8];
+    for cells in lines {
+        for (width, cell) in widths.iter_mut().zip(cells) {
+            *width = (*width).max(cell.chars().count());
+        }
     }
-    line.trim_end().to_owned()
+    for column in DISPENSABLE {
+        // With a blank between each two.
+        if widths.iter().filter(|width| **width > 0).map(|width| width + 1).sum::<usize>() > width + 1 {
+            widths[column] = 0;
+        }
+    }
+    widths
+}
+
+fn line(cells: &[String; 8], widths: &[usize; 8]) -> String {
+    let shown = cells.iter().zip(widths).filter(|(_, width)| **width > 0);
+    let padded: Vec<String> = shown.map(|(cell, width)| format!("{cell:<width$}")).collect();
+    padded.join(" ").trim_end().to_owned()
 }
 
 /// Bits in a second, as links are measured.
@@ -92,15 +101,19 @@ mod tests {
         let start = Instant::now();
         let (before, now) = (moment(start, 0, [0, 0]), moment(start, 1, [1_000_000, 100]));
         let rows = snapshot::rows(&now, Some(&before));
-        let shown = screen(&rows, 0, None, (130, 6));
+        let shown = screen(&rows, 0, None, (80, 7));
         assert_eq!(shown[0], "ravelin: 2 peers, 1 IKE SAs, 1 Child SAs, 8.0 Mb/s in, 800 b/s out");
-        assert!(shown[1].starts_with("PEER             ADDRESS") && shown[1].ends_with("LAST FAILURE"), "{shown:#?}");
+        assert_eq!(shown[1], "PEER   ADDRESS   IKE OPENING CHILD IN       OUT     REKEYS");
         let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
         assert_eq!(words(&shown[2]), "hq 192.0.2.1 1 0 1 8.0 Mb/s 800 b/s 3");
-        assert_eq!(words(&shown[3]), "branch 192.0.2.7 0 0 0 0 b/s 0 b/s 0 7 s ago: the peer does not answer");
-        assert_eq!((shown.len(), shown[5].as_str()), (6, "q ends, the arrows scroll"));
+        assert_eq!(words(&shown[3]), "branch 192.0.2.7 0 0 0 0 b/s 0 b/s 0");
+        assert_eq!(shown[4], "  failed 7 s ago: the peer does not answer");
+        assert_eq!((shown.len(), shown[6].as_str()), (7, "q ends, the arrows scroll"));
         let scrolled = screen(&rows, 1, Some("the daemon does not answer"), (130, 6));
         assert!(scrolled[2].starts_with("branch") && scrolled[5] == "the daemon does not answer");
+        // A narrow terminal does without the columns that say least.
+        let narrow = screen(&rows, 0, None, (40, 7));
+        assert_eq!(narrow[1], "PEER   ADDRESS   IKE IN       OUT");
         // Nothing is too small.
         for size in [(0, 0), (1, 1), (5, 2), (3, 3)] {
             let shown = screen(&rows, 0, None, size);

@@ -69,7 +69,13 @@ fn text(of: &Value, name: &str) -> Result<String> {
 
 fn fields(of: &Value) -> BTreeMap<String, String> {
     let object = of.as_object().into_iter().flatten();
-    object.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
+    let word = |value: &Value| match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(yes) => Some(if *yes { "yes" } else { "no" }.to_owned()),
+        _ => None,
+    };
+    object.filter_map(|(name, value)| Some((name.clone(), word(value)?))).collect()
 }
 
 #[cfg(test)]
