@@ -42,9 +42,9 @@ pub use self::remote::RemoteEntry;
 use crate::papers::{Database, PaperError};
 use crate::secret;
 use crate::spec::{ActionWord, PolicySpec, PoolSpec, RemoteSpec, SharedSecret, Which, X509Spec};
-use crate::value::did_you_mean;
 use crate::value::protocol::Protocol;
 use crate::value::selector::IdString;
+use crate::value::{among, did_you_mean};
 
 /// The document's priority of the automatic bypass policies (document 003, `ipsec policy`).
 const AUTOMATIC_PRIORITY: PriorityLevel = PriorityLevel::High;
@@ -328,7 +328,7 @@ impl Model {
         let child = children.next().filter(|_| children.next().is_none());
         self.policy(name).or(child).ok_or_else(|| {
             let known = self.policies.values().filter(|entry| !entry.automatic).map(|entry| entry.spec.name.as_str());
-            ModelError::NoSuchPolicy(name.to_owned(), did_you_mean(name, known))
+            ModelError::NoSuchPolicy(name.to_owned(), among(name, known))
         })
     }
 
@@ -349,7 +349,8 @@ impl Model {
     /// When there is none, with a suggestion.
     pub fn find_remote(&self, name: &str) -> Result<&RemoteEntry, ModelError> {
         let found = self.versions(name).find(|entry| entry.spec.initiate).or_else(|| self.versions(name).next());
-        found.ok_or_else(|| ModelError::NoSuchRemote(name.to_owned(), self.remote_hint(name)))
+        let known = self.remotes.keys().map(|(name, _)| name.as_str());
+        found.ok_or_else(|| ModelError::NoSuchRemote(name.to_owned(), among(name, known)))
     }
 
     /// Policies whose remote is not configured: their traffic is dropped until it is.
@@ -448,7 +449,12 @@ impl Model {
     fn check_remote(&self, spec: &PolicySpec) -> Result<(), ModelError> {
         let Some(esp) = &spec.esp else { return Ok(()) };
         if self.versions(&esp.remote).any(|remote| !remote.spec.hosts().any(|host| *host == esp.endpoint)) {
-            return Err(ModelError::EndpointsDiffer { policy: spec.name.clone(), remote: esp.remote.clone() });
+            return Err(ModelError::EndpointsDiffer {
+                policy: spec.name.clone(),
+                remote: esp.remote.clone(),
+                endpoint: esp.endpoint.clone(),
+                addresses: self.versions(&esp.remote).flat_map(|remote| remote.spec.hosts().cloned()).collect(),
+            });
         }
         let named = |peer: &Identity| esp.names.is_empty() || esp.names.iter().any(|name| name.takes(peer));
         let stranger = self.versions(&esp.remote).map(|remote| &remote.spec);
@@ -521,7 +527,12 @@ fn port(addresses: TrafficSelector, port: u16) -> TrafficSelector {
 
 impl fmt::Display for Unresolved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the policy {} names the remote {}, which is not configured{}", self.policy, self.remote, self.hint)
+        let (policy, remote, hint) = (&self.policy, &self.remote, &self.hint);
+        write!(f, "the policy {policy} names the remote {remote}, which is not configured")?;
+        match hint.is_empty() {
+            true => write!(f, ": add `ike remote -n {remote}`, or name another with -g"),
+            false => f.write_str(hint),
+        }
     }
 }
 

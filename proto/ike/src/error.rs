@@ -271,7 +271,7 @@ impl From<Disagreement> for Error {
 
 impl From<Unfit> for Error {
     fn from(_: Unfit) -> Self {
-        Error::Misuse("the configuration does not fit into a message")
+        Error::Misuse("the configuration does not fit into a message: name fewer algorithms and selectors")
     }
 }
 

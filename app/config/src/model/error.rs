@@ -10,6 +10,7 @@ use super::interfaces::MAX_INTERFACES;
 use crate::papers::PaperError;
 use crate::remark::FileError;
 use crate::secret::SecretError;
+use crate::value::host::Host;
 use crate::value::key::KeyError;
 
 /// Why a change is refused.
@@ -35,6 +36,10 @@ pub enum ModelError {
         policy: String,
         /// The remote.
         remote: String,
+        /// What the policy has.
+        endpoint: Host,
+        /// What the remote has.
+        addresses: Vec<Host>,
     },
     /// No peer of its remote is one that the policy is for.
     NotForRemote {
@@ -47,8 +52,8 @@ pub enum ModelError {
     },
     /// There is a pool of this name already.
     PoolExists(String),
-    /// There is no such pool.
-    NoSuchPool(String),
+    /// There is no such pool; the text suggests another.
+    NoSuchPool(String, String),
     /// Two pools have addresses in common.
     PoolsOverlap(String, String),
     /// There is no loaded connection of this name.
@@ -109,17 +114,27 @@ impl fmt::Display for ModelError {
                 "above priority 2 the policy {name} would catch the packets of IKE itself (UDP 500 and 4500); use \
                  priority 2 to 7, or a narrower source, destination or protocol"
             ),
-            ModelError::EndpointsDiffer { policy, remote } => {
-                write!(f, "the endpoint (-r) of the policy {policy} is not the address (-r) of its remote {remote}")
+            ModelError::EndpointsDiffer { policy, remote, endpoint, addresses } => {
+                let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+                write!(
+                    f,
+                    "the endpoint of the policy {policy}, -r {endpoint}, is not an address of its remote {remote}: -r {}",
+                    addresses.join(" -r ")
+                )
             }
             ModelError::NotForRemote { policy, remote, peer } => {
-                write!(f, "the policy {policy} is not --for {peer}, who its remote {remote} is (-f)")
+                write!(
+                    f,
+                    "the policy {policy} is not --for {peer}, who its remote {remote} is (-f): make the two say the same"
+                )
             }
             ModelError::PoolExists(name) => {
                 write!(f, "there is a pool {name} already; delete it first: ike pool -x {name}")
             }
-            ModelError::NoSuchPool(name) => write!(f, "there is no pool {name}"),
-            ModelError::PoolsOverlap(name, other) => write!(f, "the pools {name} and {other} have addresses in common"),
+            ModelError::NoSuchPool(name, hint) => write!(f, "there is no pool {name}{hint}"),
+            ModelError::PoolsOverlap(name, other) => {
+                write!(f, "the pools {name} and {other} have addresses in common: give one of the two others")
+            }
             ModelError::NoSuchConnection(name) => write!(f, "connection '{name}' not found"),
             ModelError::NotLoaded(name) => {
                 write!(f, "{name} was configured with ike remote; delete it there first: ike remote -x {name}")

@@ -7,7 +7,7 @@ use ravelin_types::policy::Domain;
 
 use super::{Model, ModelError};
 use crate::spec::PolicySpec;
-use crate::value::did_you_mean;
+use crate::value::among;
 
 /// Virtual interfaces at a time.
 pub const MAX_INTERFACES: u16 = 32;
@@ -79,7 +79,7 @@ impl Model {
     /// That there is no such interface.
     pub fn no_interface(&self, name: &str) -> ModelError {
         let known = self.interfaces();
-        let hint = did_you_mean(name, known.values().map(|it| it.name.as_str()));
+        let hint = among(name, known.values().map(|it| it.name.as_str()));
         ModelError::NoSuchInterface(name.to_owned(), hint)
     }
 

@@ -8,6 +8,7 @@ use ravelin_types::selector::TrafficSelector;
 
 use super::{Model, ModelError, PolicyEntry};
 use crate::spec::{PoolSpec, Which};
+use crate::value::among;
 
 impl Model {
     /// Every pool, in the order of names.
@@ -61,10 +62,15 @@ impl Model {
         match which {
             Which::All => self.pools.clear(),
             Which::Named(name) => {
-                self.pools.remove(name).ok_or_else(|| ModelError::NoSuchPool(name.clone()))?;
+                self.pools.remove(name).ok_or_else(|| self.no_pool(name))?;
             }
         }
         Ok(())
+    }
+
+    /// That there is no such pool.
+    pub fn no_pool(&self, name: &str) -> ModelError {
+        ModelError::NoSuchPool(name.to_owned(), among(name, self.pools.keys().map(String::as_str)))
     }
 
     /// The pools from which the dynamic addresses of a policy's remote side come, with its protocols and ports.

@@ -166,7 +166,10 @@ fn a_named_policy_fits_its_remote() {
     let mut model = Model::new();
     apply(&mut model, REMOTE, &keys.0).unwrap();
     let error = apply(&mut model, &format!("{POLICY} --for joe@example.org"), &keys.0).unwrap_err();
-    assert_eq!(error.to_string(), "the policy p1 is not --for ipv4:10.0.0.2, who its remote gw is (-f)");
+    assert_eq!(
+        error.to_string(),
+        "the policy p1 is not --for ipv4:10.0.0.2, who its remote gw is (-f): make the two say the same"
+    );
     apply(&mut model, &format!("{POLICY} --for 10.0.0.0/24"), &keys.0).unwrap();
     assert_eq!(model.ike_config(&BTreeMap::new()).policies[0].names.len(), 1);
     // And the other way round.
@@ -184,7 +187,10 @@ fn commands_come_in_any_order() {
     let mut model = Model::new();
     apply(&mut model, POLICY, &keys.0).unwrap();
     assert!(model.ike_config(&BTreeMap::new()).policies.is_empty());
-    assert_eq!(model.unresolved()[0].to_string(), "the policy p1 names the remote gw, which is not configured");
+    assert_eq!(
+        model.unresolved()[0].to_string(),
+        "the policy p1 names the remote gw, which is not configured: add `ike remote -n gw`, or name another with -g"
+    );
     apply(&mut model, REMOTE, &keys.0).unwrap();
     let config = model.ike_config(&BTreeMap::new());
     assert!(model.unresolved().is_empty());
@@ -263,7 +269,7 @@ fn contradictions_are_refused() {
         ("ike remote -x gv", "there is no remote gv; did you mean gw?"),
         ("ipsec policy -x ike", "cannot be deleted"),
         ("ipsec policy -n all --action discard -l 1 -s any -d any", "would catch the packets of IKE"),
-        ("ipsec policy -n p -g gw -m tunnel -r 10.0.0.3 -s any -d any", "is not the address"),
+        ("ipsec policy -n p -g gw -m tunnel -r 10.0.0.3 -s any -d any", "is not an address of its remote gw"),
         ("ike remote -n other -w -r 10.0.0.9 -g a -h nothing-there", "cannot read"),
     ] {
         let before = format!("{model:?}");

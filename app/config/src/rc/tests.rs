@@ -103,7 +103,12 @@ fn a_called_file_stands_in_the_place_of_its_line() {
 #[test]
 fn a_remote_that_is_nowhere_is_reported_at_its_name() {
     let found = errors("policy -n a -g gw -m tunnel -r 10.0.0.2 -s any -d any\n");
-    assert_eq!(found, ["ike_rc:1:16: the policy a names the remote gw, which is not configured"]);
+    assert_eq!(
+        found,
+        [
+            "ike_rc:1:16: the policy a names the remote gw, which is not configured: add `ike remote -n gw`, or name another with -g"
+        ]
+    );
 }
 
 #[test]

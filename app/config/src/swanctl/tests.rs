@@ -385,7 +385,10 @@ fn no_address_is_in_two_pools() {
     };
     let two = |other: &str| format!("pools {{\n a {{\n addrs = 10.3.0.0/24\n }}\n b {{\n addrs = {other}\n }}\n}}\n");
     assert_eq!(load(&two("10.3.1.0/24")), Ok(()));
-    assert_eq!(load(&two("10.3.0.254-10.3.1.9")), Err("b: the pools b and a have addresses in common".to_owned()));
+    assert_eq!(
+        load(&two("10.3.0.254-10.3.1.9")),
+        Err("b: the pools b and a have addresses in common: give one of the two others".to_owned())
+    );
 }
 
 #[test]

@@ -64,6 +64,23 @@ pub fn did_you_mean<'a>(written: &str, known: impl IntoIterator<Item = &'a str>)
         .unwrap_or_default()
 }
 
+/// [`did_you_mean`], and where no name is alike, those that there are.
+pub fn among<'a>(written: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
+    /// More would hide what is said.
+    const SHOWN: usize = 8;
+    let alike = did_you_mean(written, known.clone());
+    if !alike.is_empty() {
+        return alike;
+    }
+    let shown: Vec<&str> = known.clone().take(SHOWN).collect();
+    match (shown.len(), known.count()) {
+        (0, _) => "; there is none".to_owned(),
+        (some, all) if some < all => format!("; there are {} and {} more", shown.join(", "), all - some),
+        (1, _) => format!("; there is {}", shown.join(", ")),
+        _ => format!("; there are {}", shown.join(", ")),
+    }
+}
+
 /// A name of a policy or a remote.
 ///
 /// # Errors
@@ -163,5 +180,9 @@ mod tests {
     fn suggests_only_what_is_close() {
         assert_eq!(did_you_mean("aes128-gmc", ["AES128-GCM", "MODP2048"]), "; did you mean AES128-GCM?");
         assert_eq!(did_you_mean("zzz", ["AES128-GCM", "MODP2048"]), "");
+        assert_eq!(among("zzz", [].into_iter()), "; there is none");
+        assert_eq!(among("zzz", ["gw"].into_iter()), "; there is gw");
+        assert_eq!(among("gv", ["gw", "hq"].into_iter()), "; did you mean gw?");
+        assert_eq!(among("zzz", ["a"; 10].into_iter()), "; there are a, a, a, a, a, a, a, a and 2 more");
     }
 }

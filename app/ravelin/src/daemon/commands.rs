@@ -283,7 +283,7 @@ impl<P: Plane> Core<P> {
         let (id, remote) = self.protected(&args.policy)?;
         let entry = self.model.find_remote(&remote).map_err(|error| error.to_string())?;
         if !entry.spec.initiate {
-            return Err(format!("the remote {remote} was configured without -w (initiate)"));
+            return Err(format!("the remote {remote} was configured without -w: let the peer begin, or add -w"));
         }
         if self.has_child(id) {
             let mut answer = done();
@@ -345,7 +345,11 @@ impl<P: Plane> Core<P> {
     }
 
     fn need_child(&self, id: PolicyId, name: &str) -> Result<(), String> {
-        if self.has_child(id) { Ok(()) } else { Err(format!("there is no SA for the policy {name}")) }
+        if self.has_child(id) {
+            Ok(())
+        } else {
+            Err(format!("there is no SA for the policy {name}: ravelin why {name}"))
+        }
     }
 
     /// An IKE SA outlives its remote's configuration, so only the SA is asked for.
@@ -354,7 +358,7 @@ impl<P: Plane> Core<P> {
             return Ok(());
         }
         self.model.find_remote(name).map_err(|error| error.to_string())?;
-        Err(format!("there is no IKE SA with the remote {name}"))
+        Err(format!("there is no IKE SA with the remote {name}: ravelin why {name}"))
     }
 }
 

@@ -91,7 +91,9 @@ impl ChildOffer {
         let (initiator, responder) = policy.selectors(inside);
         let mut selectors = Selectors { initiator, responder };
         if selectors.initiator.is_empty() {
-            return Err(Error::Misuse("the peer gave us no internal address for the selectors of the policy"));
+            return Err(Error::Misuse(
+                "the peer gave us no internal address for the selectors of the policy: ask for one of their family (ike remote --vip), and see its pool",
+            ));
         }
         if mode == Mode::Transport {
             // RFC 7296 §2.23.1: exactly the addresses of the IKE SA.
@@ -99,11 +101,17 @@ impl ChildOffer {
             selectors.responder = narrow(&[TrafficSelector::host(ends.peer.ip())], &selectors.responder);
         }
         if selectors.initiator.is_empty() || selectors.responder.is_empty() {
-            return Err(Error::Misuse("the selectors of the transport mode policy do not hold the addresses in use"));
+            return Err(Error::Misuse(
+                "the selectors of the transport mode policy do not hold the addresses in use: name the two ends, or use tunnel mode",
+            ));
         }
         match (want.flow, want.pfp) {
             // RFC 4301 §4.4.1.2: there is nothing to fill the selectors with.
-            (None, pfp) if pfp.any() => return Err(Error::Misuse("the policy takes its selectors from packets")),
+            (None, pfp) if pfp.any() => {
+                return Err(Error::Misuse(
+                    "the policy takes its selectors from packets (--pfp): send one that it protects",
+                ));
+            }
             (Some(flow), pfp) if pfp.any() => {
                 let (local, remote) = pfp.fill(&selectors.initiator, &selectors.responder, &flow);
                 selectors = Selectors { initiator: local, responder: remote };
@@ -268,7 +276,9 @@ fn proposals(policy: &ChildPolicy, ke: OfferedKe, like: Option<&Suite>, core: &C
     if let Some(suite) = like {
         negotiate::keep_to(&mut proposals, suite);
         if proposals.is_empty() {
-            return Err(Error::Misuse("the policy has other algorithms than its first Child SA"));
+            return Err(Error::Misuse(
+                "the policy has other algorithms than its first Child SA: terminate that one (ike terminate --child)",
+            ));
         }
     }
     Ok(proposals)

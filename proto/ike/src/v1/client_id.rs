@@ -21,7 +21,11 @@ pub(crate) fn id(selector: &TrafficSelector) -> Result<Id, Error> {
     let port = match selector.ports().into_inner() {
         _ if selector.any_port() => 0,
         (first, last) if first == last && !selector.is_opaque() => first,
-        _ => return Err(Error::Misuse("IKEv1 cannot ask for a range of ports")),
+        _ => {
+            return Err(Error::Misuse(
+                "IKEv1 cannot ask for a range of ports: give the policy one port or none, or use IKEv2",
+            ));
+        }
     };
     let (first, last) = selector.addresses().into_inner();
     let bytes = |address: IpAddr| match address {

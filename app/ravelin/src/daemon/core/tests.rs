@@ -309,7 +309,7 @@ fn a_bad_command_changes_nothing() {
         (POLICY, "there is a policy p1 already"),
         ("ipsec policy -n p2 -e IDEA -s any -d any", "`IDEA` is not an encryption"),
         ("ipsec policy -x p2", "there is no policy p2; did you mean p1?"),
-        ("ike remote -n gw -w -r 10.0.0.9 -g a -h psk", "is not the address"),
+        ("ike remote -n gw -w -r 10.0.0.9 -g a -h psk", "-r 10.0.0.2, is not an address of its remote gw: -r 10.0.0.9"),
         ("ike remote -n other -w -r 10.0.0.9 -g a -h missing", "cannot read"),
         ("ike initiate p1", "there is no remote gw"),
         ("ike initiate ike", "protects nothing"),

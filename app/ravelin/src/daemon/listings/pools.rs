@@ -1,6 +1,5 @@
 //! `ike pool -v`: the pools of internal addresses, and who has which.
 
-use ravelin_config::model::ModelError;
 use ravelin_control::Message;
 
 use crate::daemon::core::Core;
@@ -35,7 +34,7 @@ impl<P: Plane> Core<P> {
             pools.put_section(&(at + 1).to_string(), row);
         }
         if let (Some(name), None) = (name, pools.sections().next()) {
-            return Err(ModelError::NoSuchPool(name.to_owned()).to_string());
+            return Err(self.model.no_pool(name).to_string());
         }
         let mut answer = done();
         answer.put_section("pools", pools);

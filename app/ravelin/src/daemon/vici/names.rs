@@ -44,6 +44,8 @@ pub fn prf(id: PrfId) -> String {
         PrfId::HMAC_SHA2_256 => "HMAC_SHA2_256",
         PrfId::HMAC_SHA2_384 => "HMAC_SHA2_384",
         PrfId::HMAC_SHA2_512 => "HMAC_SHA2_512",
+        PrfId::AES128_XCBC => "AES128_XCBC",
+        PrfId::AES128_CMAC => "AES128_CMAC",
         _ => return format!("PRF_{}", underscores(&id.to_string())),
     };
     format!("PRF_{name}")
@@ -51,6 +53,19 @@ pub fn prf(id: PrfId) -> String {
 
 /// A key exchange method: `CURVE_25519`, `MODP_2048`.
 pub fn ke(method: KeMethod) -> String {
+    let other = match method {
+        KeMethod::MODP1024_S160 => "MODP_1024_160",
+        KeMethod::MODP2048_S224 => "MODP_2048_224",
+        KeMethod::MODP2048_S256 => "MODP_2048_256",
+        KeMethod::BRAINPOOL_P224 => "ECP_224_BP",
+        KeMethod::BRAINPOOL_P256 => "ECP_256_BP",
+        KeMethod::BRAINPOOL_P384 => "ECP_384_BP",
+        KeMethod::BRAINPOOL_P512 => "ECP_512_BP",
+        _ => "",
+    };
+    if !other.is_empty() {
+        return other.to_owned();
+    }
     let name = underscores(&method.to_string());
     let digits = name.find(|c: char| c.is_ascii_digit()).filter(|at| *at > 0 && !name[..*at].ends_with('_'));
     match digits {
@@ -133,6 +148,9 @@ mod tests {
         assert_eq!(ke(KeMethod::CURVE25519), "CURVE_25519");
         assert_eq!(ke(KeMethod::MODP2048), "MODP_2048");
         assert_eq!(ke(KeMethod::ECP256), "ECP_256");
+        assert_eq!(ke(KeMethod::BRAINPOOL_P384), "ECP_384_BP");
+        assert_eq!(ke(KeMethod::MODP2048_S256), "MODP_2048_256");
+        assert_eq!(prf(PrfId::AES128_CMAC), "PRF_AES128_CMAC");
     }
 
     #[test]

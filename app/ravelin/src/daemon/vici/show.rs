@@ -314,7 +314,7 @@ pub fn nobody(children: Message) -> Message {
 /// What is to be said of the user of a round.
 fn put_user(round: &mut Message, eap: &EapSpec) {
     let first = eap.methods.first().map_or("EAP-RADIUS", |method| method.name());
-    round.put("eap-type", first.trim_start_matches("EAP-"));
+    round.put("eap-type", first.replace('-', "_"));
     match &eap.role {
         Role::User(user) => round.put("eap_id", names::identity(user)),
         Role::Authenticator { users, .. } => round.put("eap_id", users),

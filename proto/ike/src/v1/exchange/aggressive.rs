@@ -61,7 +61,9 @@ pub(super) fn offer(mut opening: Opening, ends: Ends, core: &mut Core) -> Result
     let Some(remote) = opening.remotes.first().cloned() else { return Ok(()) };
     let mut suites = offer::suites(&remote.proposals, &core.crypto);
     // RFC 2409 §5: the group cannot be negotiated, its value goes along.
-    let group = suites.first().map(|suite| suite.ke).ok_or(Error::Misuse("the remote has no usable IKE proposal"))?;
+    let group = suites.first().map(|suite| suite.ke).ok_or(Error::Misuse(
+        "nothing of the remote's IKE proposals has a number in IKEv1: name other algorithms, or use IKEv2",
+    ))?;
     suites.retain(|suite| suite.ke == group);
     let private = match core.generate(group) {
         Err(Error::PutOff) => {

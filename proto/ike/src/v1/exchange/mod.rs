@@ -374,7 +374,9 @@ fn initial(
     let ends = Ends::begin(&remote, None, core)?;
     let suites = offer::suites(&remote.proposals, &core.crypto);
     if suites.is_empty() {
-        return Err(Error::Misuse("the remote has no usable IKE proposal"));
+        return Err(Error::Misuse(
+            "nothing of the remote's IKE proposals has a number in IKEv1: name other algorithms, or use IKEv2",
+        ));
     }
     let retry = Retry::new(Sealed::whole(Vec::new()), remote.retransmission, core.now);
     let opening = Opening {

@@ -46,7 +46,7 @@ pub(super) fn method(remote: &Remote, initiator: bool, crypto: &CryptoProvider) 
     };
     if v1.hybrid {
         return of_user(AuthMethod::HYBRID_INIT_RSA, AuthMethod::HYBRID_RESP_RSA)
-            .ok_or(Error::Misuse("hybrid mode takes an XAuth login"));
+            .ok_or(Error::Misuse("hybrid mode takes an XAuth login: --xauth-login FILE on the side of the user, --xauth-users FILE on the other"));
     }
     let method = match (&remote.local_auth, &remote.remote_auth) {
         (LocalAuth::Psk(_), RemoteAuth::Psk(_)) => AuthMethod::PRE_SHARED_KEY,
@@ -57,7 +57,7 @@ pub(super) fn method(remote: &Remote, initiator: bool, crypto: &CryptoProvider) 
                 "IKEv1 has signatures by RSA, by ECDSA on the curves of NIST and, where the signatures asked for name it, by DSA \
                  alone: use such a key, or IKEv2"
             ))?,
-        _ => return Err(Error::Misuse("IKEv1 has one method of authentication for both sides")),
+        _ => return Err(Error::Misuse("IKEv1 has one method of authentication for both sides: give both a pre-shared key or both a certificate, or use IKEv2")),
     };
     match (user_begins, method) {
         (None, _) => Ok(method),
@@ -67,7 +67,7 @@ pub(super) fn method(remote: &Remote, initiator: bool, crypto: &CryptoProvider) 
         (_, AuthMethod::RSA_SIGNATURES) => {
             Ok(of_user(AuthMethod::XAUTH_INIT_RSA, AuthMethod::XAUTH_RESP_RSA).unwrap_or(method))
         }
-        _ => Err(Error::Misuse("XAuth goes with pre-shared keys and with RSA")),
+        _ => Err(Error::Misuse("XAuth goes with pre-shared keys and with RSA: use such a key, or EAP with IKEv2")),
     }
 }
 
@@ -112,7 +112,11 @@ impl Material {
                 Skeyid::pre_shared(self.algs.prf, key, nonces)
             }
             // An empty key authenticates nobody, whatever the configuration says.
-            (true, ..) => return Err(Error::Misuse("the remote has no pre-shared key")),
+            (true, ..) => {
+                return Err(Error::Misuse(
+                    "the remote has no pre-shared key: ike remote -h FILE, or a secret whose owners fit the two ends",
+                ));
+            }
             _ => Skeyid::signatures(self.algs.prf, &self.shared, nonces),
         };
         let keys = skeyid.derive(self.algs.prf, &self.shared, cookies);

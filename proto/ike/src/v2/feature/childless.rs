@@ -38,11 +38,15 @@ pub(crate) fn leaves_out(remote: &Remote, supported: bool, wanted: bool) -> Resu
     match (remote.extensions.childless, supported) {
         (Childless::Force | Childless::Prefer, true) => Ok(true),
         // RFC 6023 §3: not to a responder that has not said that it takes it.
-        (Childless::Force, false) => Err(Error::Misuse("childless initiation is asked for, and the peer has none")),
+        (Childless::Force, false) => Err(Error::Misuse(
+            "the peer does not begin IKE SAs without a Child SA, which is forced here: use ike remote --childless prefer, or mend the peer",
+        )),
         (_, _) if wanted => Ok(false),
         (Childless::Allow, true) => Ok(true),
-        (Childless::Never, _) => Err(Error::Misuse("an IKE SA without a Child SA needs childless initiation")),
-        (_, false) => Err(Error::Misuse("the peer begins no IKE SA without a Child SA")),
+        (Childless::Never, _) => Err(Error::Misuse(
+            "an IKE SA without a Child SA needs childless initiation: initiate a policy, or use ike remote --childless allow",
+        )),
+        (_, false) => Err(Error::Misuse("the peer begins no IKE SA without a Child SA: initiate a policy")),
     }
 }
 
@@ -58,9 +62,9 @@ pub(crate) fn admit(remote: &Remote, left_out: bool) -> Result<(), Error> {
     match (remote.extensions.childless, left_out) {
         // RFC 6023 §3: as if there were no such extension.
         (Childless::Never, true) => Err(Error::Violation("an IKE_AUTH request without a Child SA")),
-        (Childless::Force, false) => {
-            Err(Error::Misuse("the peer asks for a Child SA with IKE_AUTH, and only childless initiation is permitted"))
-        }
+        (Childless::Force, false) => Err(Error::Misuse(
+            "the peer asks for a Child SA with IKE_AUTH, and only childless initiation is permitted: use ike remote --childless prefer, or mend the peer",
+        )),
         _ => Ok(()),
     }
 }

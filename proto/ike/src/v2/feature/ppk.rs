@@ -95,7 +95,9 @@ pub(crate) fn chosen(remote: &Remote, agreed: &Ppking) -> Result<Option<Ppk>, Er
         (Ppking::Settled(Some(_)), _) => Ok(None),
         (Ppking::InAuth, Some(own)) => Ok(Some(own.clone())),
         _ if !ppk.required => Ok(None),
-        (_, None) => Err(Error::Misuse("the post-quantum pre-shared key is not there")),
+        (_, None) => Err(Error::Misuse(
+            "the post-quantum pre-shared key is not there: ike remote --ppk-id and --ppk-file, or do not require it",
+        )),
         _ => Err(missing(vec!["no post-quantum pre-shared key".into()])),
     }
 }

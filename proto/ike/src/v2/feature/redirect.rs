@@ -12,6 +12,7 @@
 //! Read RFC 5685 §3, §5 to §7 and §9 before changing this file.
 
 use alloc::collections::BTreeMap;
+use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec;
@@ -140,7 +141,11 @@ pub(crate) fn target(notify: &Notify, nonce: &[u8]) -> Result<NewGateway, Error>
         IPV4 => <[u8; 4]>::try_from(identity).ok().map(IpAddr::from),
         IPV6 => <[u8; 16]>::try_from(identity).ok().map(IpAddr::from),
         FQDN => return name(identity),
-        _ => return Err(Error::Misuse("the peer sends us to a gateway by a kind of identity that is not known here")),
+        _ => {
+            return Err(Error::Misuse(
+                "the peer sends us to a gateway by a kind of identity that is not known here: it must say an address or a name",
+            ));
+        }
     };
     address
         .filter(|address| is_a_host(*address))
@@ -212,22 +217,24 @@ fn may_go(remote: &Remote, (from, to): (IpAddr, IpAddr), wants: &[Want], core: &
     // RFC 5685 §3: only where the operator lets us go.
     let within = |range: &RangeInclusive<IpAddr>| range.start().is_ipv4() == to.is_ipv4() && range.contains(&to);
     if !remote.extensions.redirect.follow.iter().any(within) {
-        return Err(Error::Misuse(
-            "the peer sends us to a gateway that is not among those to which we follow (`ike remote --follow`)",
-        ));
+        let theirs = vec![format!("sends us to the gateway {to}")];
+        let ours = vec!["it is not among those to which we follow (ike remote --follow, follow_redirects)".into()];
+        return Err(Disagreement::new(Part::Configuration, theirs, ours).into());
     }
     if to == from {
-        return Err(Error::Misuse("the peer sends us to where we are"));
+        return Err(Error::Misuse("the peer sends us to itself: mend its redirect"));
     }
     let alike = |own: &IpAddr| own.is_ipv4() == to.is_ipv4();
     let known = &core.host.addresses;
     if !remote.local.iter().all(alike) || !known.is_empty() && !known.iter().any(alike) {
-        return Err(Error::Misuse("the peer sends us to a gateway of an address family in which we have no address"));
+        return Err(Error::Misuse(
+            "the peer sends us to a gateway of an address family in which we have no address: give this host one, or let the gateway have one of ours",
+        ));
     }
     let must = wants.iter().find_map(|want| want.peer(&*core.policy(want.policy)?));
     if must.is_some_and(|must| must != to) {
         return Err(Error::Misuse(
-            "the peer sends us to another gateway, but in transport mode the policy is with itself",
+            "the peer sends us to another gateway, but in transport mode the policy is with itself: use tunnel mode",
         ));
     }
     Ok(())

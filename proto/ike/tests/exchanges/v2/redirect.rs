@@ -261,7 +261,7 @@ fn hostile_redirects_move_nobody_and_the_gateway_can_still_answer() {
     let told: Vec<(Forge, &str)> = vec![
         (Box::new(ours(identity("203.0.113.1"))), "not among those"),
         (Box::new(ours(identity("2001:db8::8"))), "not among those"),
-        (Box::new(ours(identity(B))), "to where we are"),
+        (Box::new(ours(identity(B))), "to itself"),
         (Box::new(ours(identity("2001:db8::9"))), "address family"),
         (Box::new(ours(vec![4, 1, 0])), "kind of identity"),
     ];

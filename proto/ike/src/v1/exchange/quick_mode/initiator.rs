@@ -50,7 +50,9 @@ pub(super) fn ask(
     let inbound = offer.inbound;
     let none = offer.proposals().iter().all(|proposal| negotiate::lists_additional(core::slice::from_ref(proposal)));
     let may = match none {
-        true => Err(Error::Misuse("IKEv1 has no additional key exchanges, and all proposals of the policy have some")),
+        true => Err(Error::Misuse(
+            "IKEv1 has no additional key exchanges, and all proposals of the policy have some: leave them out of its groups, or use IKEv2",
+        )),
         false => offer.policy.check_peer(&session.identities.1),
     };
     let asked = may.and_then(|()| first_message(session, ends, offer, want, core));
@@ -77,7 +79,9 @@ fn first_message(
     let proposals: Vec<Proposal> = offer.proposals().iter().filter(goes).cloned().collect();
     let sa = ipsec::sa(&proposals, beside, offer.inbound, common, &core.crypto);
     if sa.0.iter().any(|proposal| proposal.transforms.is_empty()) {
-        return Err(Error::Misuse("nothing of the policy's proposal has a number in IKEv1"));
+        return Err(Error::Misuse(
+            "nothing of the policy's proposal has a number in IKEv1: name other algorithms, or use IKEv2",
+        ));
     }
     let mut payloads = vec![Payload::Sa(sa)];
     payloads.extend(Nonce::new(nonce.as_slice()).map(Payload::Nonce));
@@ -134,7 +138,13 @@ pub(super) fn answered(
     let header_3 = ends.header_v1(ExchangeType::QUICK_MODE, id);
     let sealed = session.secured.seal(&next, header_3, &[Payload::Hash(Opaque(hash))]);
     let Ok((message, iv)) = sealed else {
-        failed(session, ends, &asked, &Error::Misuse("the configuration does not fit into a message"), core);
+        failed(
+            session,
+            ends,
+            &asked,
+            &Error::Misuse("the configuration does not fit into a message: name fewer algorithms and selectors"),
+            core,
+        );
         return None;
     };
     let (inbound, replaces) = (agreement.inbound, agreement.replaces);
