@@ -50,7 +50,7 @@ use crate::want::Want;
 
 /// All IKE SAs of one host.
 pub struct Endpoint {
-    core: Core,
+    pub(crate) core: Core,
 }
 
 impl Endpoint {

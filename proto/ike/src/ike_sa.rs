@@ -17,7 +17,7 @@ use crate::error::{Error, Place};
 use crate::input::Datagram;
 use crate::limits;
 use crate::live::Live;
-use crate::nat::{IKE_PORT, Nat};
+use crate::nat::{IKE_PORT, NAT_PORT, Nat};
 use crate::output::{DownReason, Event, OpId};
 use crate::question::Answer;
 use crate::sa_table::InitKey;
@@ -93,6 +93,9 @@ pub(crate) struct Ends {
     pub(crate) if_ids: IfIds,
 }
 
+/// There are [`limits::IKE_SAS`].
+const FULL: Error = Error::Misuse("the limit on IKE SAs is reached: delete some, or give peers another gateway");
+
 /// The connection that carries an IKE SA and the ESP of its Child SAs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stream {
@@ -112,16 +115,27 @@ impl Ends {
             return Err(Error::Misuse("the remote has no address to which to send: name one, or let the peer begin"));
         }
         if core.table.len() >= limits::IKE_SAS {
-            return Err(Error::Misuse("the limit on IKE SAs is reached: delete some, or give peers another gateway"));
+            return Err(FULL);
         }
-        let unspecified = match remote.remote {
-            IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-        };
-        let local = remote.local.or(source).or(remote.source).unwrap_or(unspecified);
-        let (local, peer) = (SocketAddr::new(local, IKE_PORT), SocketAddr::new(remote.remote, IKE_PORT));
+        let own = own_address(remote, source, remote.remote);
+        let (local, peer) = (SocketAddr::new(own, IKE_PORT), SocketAddr::new(remote.remote, IKE_PORT));
         let spis = (core.ike_spi(), IkeSpi::ZERO);
         Ok(Ends::new(spis, true, local, peer, core))
+    }
+
+    /// Those of an IKE SA that we begin in the place of this one, where its peer is: once the two have moved to port 4500 it begins
+    /// there (RFC 3947 §4), and a peer behind a NAT hears nothing else.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`]: there is no room.
+    #[cfg(feature = "ikev1")]
+    pub(crate) fn anew(&self, remote: &Remote, core: &mut Core) -> Result<Self, Error> {
+        if core.table.len() >= limits::IKE_SAS {
+            return Err(FULL);
+        }
+        let spis = (core.ike_spi(), IkeSpi::ZERO);
+        let local = SocketAddr::new(own_address(remote, None, self.peer.ip()), self.local.port());
+        Ok(Ends::new(spis, true, local, self.peer, core))
     }
 
     /// Those of an IKE SA that the sender of this datagram begins, in UDP.
@@ -166,6 +180,15 @@ impl Ends {
         shares.then(|| Encap { carrier, src_port: local.port(), dst_port: remote.port() })
     }
 
+    /// RFC 3947 §4: where there is a NAT, everything after goes to and from port 4500; what began there stays at the port of the NAT.
+    #[cfg(feature = "ikev1")]
+    pub(crate) fn float(&mut self) {
+        if self.nat.any() && self.local.port() != NAT_PORT {
+            self.local.set_port(NAT_PORT);
+            self.peer.set_port(NAT_PORT);
+        }
+    }
+
     /// Whether a message that verifies may lead us to another port or address of the peer (RFC 7296 §2.23).
     #[cfg(feature = "ikev2")]
     pub(crate) fn follows(&self) -> bool {
@@ -186,6 +209,15 @@ impl Ends {
     pub(crate) fn place(&self, remote: &str, exchange: &'static str, policy: Option<PolicyId>) -> Place {
         Place { remote: Some(remote.into()), address: self.peer.ip(), policy, exchange }
     }
+}
+
+/// From which address we begin: from `source` where the remote does not say it, else from whichever the system takes.
+fn own_address(remote: &Remote, source: Option<IpAddr>, peer: IpAddr) -> IpAddr {
+    let unspecified = match peer {
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    };
+    remote.local.or(source).or(remote.source).unwrap_or(unspecified)
 }
 
 impl IkeSa {

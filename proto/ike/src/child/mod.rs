@@ -123,6 +123,12 @@ pub(crate) struct ChildSa {
 }
 
 impl ChildSa {
+    /// Whether it was there before.
+    #[cfg(feature = "ikev1")]
+    pub(crate) fn is_older_than(&self, at: Instant) -> bool {
+        self.created < at
+    }
+
     /// Installs the inbound half, and the outbound half too if `send`.
     pub(crate) fn install(agreement: Agreement, ends: &Ends, send: bool, core: &mut Core) -> Self {
         let Agreement { policy, inbound, terms, initiator, keymat, replaces } = agreement;

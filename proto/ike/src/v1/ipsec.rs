@@ -11,8 +11,8 @@ use ravelin_types::proposal::{AhSuite, Proposal, ProtocolId, Suite};
 use ravelin_types::transform::{EncrId, IntegId, KeMethod, SnId, Transform};
 use ravelin_types::{Cpi, Spi};
 use ravelin_wire::ike::v1::{
-    AhId, AnySpi, Attribute, AuthAlg, Encapsulation, EspId, IPCOMP, IpcompId, IpsecAttribute, LifeType,
-    OfferedProposal, OfferedTransform, Sa,
+    AhId, AnySpi, Attribute, AuthAlg, Encapsulation, EspId, IPCOMP, IkeAttribute, IpcompId, IpsecAttribute, LifeType, Notify,
+    NotifyType, OfferedProposal, OfferedTransform, Sa,
 };
 
 use super::vendor::NatT;
@@ -326,6 +326,29 @@ pub(crate) fn suite(chosen: &Offered, agreed: Suite, sa: &Sa) -> Result<Suite, E
         Suite::Esp(esp) => Ok(Suite::AhEsp { ah: around.suite, ah_spi, esp }),
         _ => Err(Error::Violation("AH around something else than ESP")),
     }
+}
+
+/// The lifetime in seconds that the responder announces (RFC 2407 §4.6.3.1), for the ISAKMP SA or for the one of the exchange.
+pub(crate) fn announced<'a>(notifies: impl Iterator<Item = &'a Notify>, of_isakmp: bool) -> Option<Duration> {
+    let about = |notify: &&Notify| {
+        notify.kind == NotifyType::RESPONDER_LIFETIME && (notify.protocol == ProtocolId::IKE) == of_isakmp
+    };
+    notifies.filter(about).find_map(|notify| {
+        let mut unit = None;
+        Attribute::parse_all(&notify.data).ok()?.iter().find_map(|attribute| {
+            let kind = attribute.kind;
+            // Some say it of the ISAKMP SA with the numbers that its own attributes have.
+            let is = |own: IpsecAttribute, other: IkeAttribute| kind == own.0 || of_isakmp && kind == other.0;
+            if is(IpsecAttribute::LIFE_TYPE, IkeAttribute::LIFE_TYPE) {
+                unit = attribute.as_number();
+                return None;
+            }
+            let lasts = is(IpsecAttribute::LIFE_DURATION, IkeAttribute::LIFE_DURATION);
+            let seconds = lasts && unit == Some(u64::from(LifeType::SECONDS.0));
+            let told = attribute.as_number().filter(|told| seconds && *told > 0);
+            told.map(|told| Duration::from_secs(told.min(u32::MAX.into())))
+        })
+    })
 }
 
 type Received = (Proposal, Mode, bool, Option<Duration>);

@@ -22,6 +22,8 @@ pub(crate) mod phase;
 pub(crate) mod rules;
 pub(crate) mod session;
 mod task;
+#[cfg(test)]
+mod tests;
 pub(crate) mod vendor;
 
 use alloc::vec::Vec;

@@ -22,6 +22,7 @@ use super::exchange::informational::Probe;
 use super::exchange::quick_mode::{self, Exchange, Later};
 use super::exchange::transaction::{self, Transaction};
 use super::gate::{Arrival, Gate};
+use super::ipsec;
 use super::message::{Payloads, Secured};
 use super::task::Task;
 use super::vendor::Abilities;
@@ -59,6 +60,8 @@ pub(crate) struct Session {
     pub(crate) gate: Gate,
     pub(crate) tasks: VecDeque<Task>,
     pub(crate) stage: Stage,
+    /// Our SPI of the ISAKMP SA that took its place, and its Child SAs.
+    heir: Option<IkeSpi>,
     pub(crate) rekey_at: Option<Instant>,
     expire_at: Option<Instant>,
     pub(super) silence: Silence,
@@ -107,9 +110,9 @@ impl Session {
         make_room(&remote.name, &identities.1, ends.peer.ip(), core);
         let configured = Some(remote.lifetime).filter(|lifetime| !lifetime.is_zero());
         // Both ends keep the shorter one.
-        let lifetime = [configured, lifetime].into_iter().flatten().min();
-        let obeys = remote.extensions.unique != Unique::Never;
-        let initial_contact = obeys && payloads.notify(NotifyType::INITIAL_CONTACT).is_some();
+        let announced = ipsec::announced(payloads.notifies(), true);
+        let lifetime = [configured, lifetime, announced].into_iter().flatten().min();
+        let initial_contact = obeys(&remote) && payloads.notify(NotifyType::INITIAL_CONTACT).is_some();
         let mut session = Box::new(Session {
             rekey_at: lifetime.map(|lifetime| core.now + core.jittered(lifetime - lifetime / 10)),
             expire_at: lifetime.map(|lifetime| core.now + lifetime),
@@ -124,6 +127,7 @@ impl Session {
             used: VecDeque::new(),
             tasks: VecDeque::new(),
             stage: Stage::Active,
+            heir: None,
             silence: Silence::new(core.now),
             hinted: None,
             probe: None,
@@ -145,18 +149,53 @@ impl Session {
     /// INITIAL-CONTACT: whatever else we hold with these identities is left over from before the peer's crash
     /// (RFC 2407 §4.6.3.3).
     pub(super) fn forget_others(&mut self, ends: &Ends, core: &mut Core) {
-        for spi in self.others(ends, core) {
+        self.drop_others(ends, core);
+        self.announce(ends, core);
+    }
+
+    fn drop_others(&self, ends: &Ends, core: &mut Core) {
+        let others: Vec<IkeSpi> = self.others(ends, core).map(Ends::our_spi).collect();
+        for spi in others {
             if let Some(sa) = core.table.take(spi) {
                 sa.drop_silently(DownReason::InitialContact, core);
             }
         }
-        self.announce(ends, core);
+    }
+
+    /// The same said after phase 1, as that allows, too: what was taken over from others goes with them.
+    pub(crate) fn first_contact(&mut self, ends: &Ends, core: &mut Core) {
+        if !obeys(&self.remote) {
+            return;
+        }
+        if let Gate::Login(_, arrival) = &mut self.gate {
+            arrival.initial_contact = true;
+            return;
+        }
+        self.drop_others(ends, core);
+        let inherited = self.children.values().filter(|child| child.is_older_than(ends.created));
+        for inbound in inherited.map(|child| child.inbound).collect::<Vec<_>>() {
+            self.children.take_down(inbound, DownReason::InitialContact, core);
+        }
+    }
+
+    /// The peer ends it so long from now at the latest (RFC 2407 §4.6.3.1).
+    pub(crate) fn shorten(&mut self, lifetime: Duration, core: &mut Core) {
+        let expire_at = core.now + lifetime;
+        if self.stage == Stage::Active && self.expire_at.is_none_or(|at| expire_at < at) {
+            self.expire_at = Some(expire_at);
+            self.rekey_at = Some(core.now + core.jittered(lifetime - lifetime / 10));
+        }
     }
 
     /// Child SAs outlive the ISAKMP SA that made them: the newest holds them all.
     pub(super) fn inherit(&mut self, ends: &Ends, replaces: Option<IkeSpi>, core: &mut Core) {
         let mut rekeyed = None;
-        for spi in self.others(ends, core) {
+        // The same identity at another place may be another host: a name that many share, perhaps behind one NAT.
+        let same_place =
+            |other: &Ends| other.peer.ip() == ends.peer.ip() && (!ends.nat.theirs || other.peer == ends.peer);
+        let here = |other: &&Ends| same_place(other) || replaces == Some(other.our_spi());
+        let others: Vec<IkeSpi> = self.others(ends, core).filter(here).map(Ends::our_spi).collect();
+        for spi in others {
             let Some(sa) = core.table.take(spi) else { continue };
             let IkeSa { ends: old_ends, phase } = sa;
             let ike_sa::Phase::V1(Phase::Session(mut old)) = phase else {
@@ -172,6 +211,7 @@ impl Session {
             self.later.append(&mut old.later);
             self.tasks.extend(old.tasks.drain(..).filter(|task| !matches!(task, Task::Rekey | Task::Probe)));
             old.rekey_at = None;
+            old.heir = Some(ends.our_spi());
             if matches!(old.stage, Stage::Active | Stage::Rekeying) {
                 // Deleted before the peer has moved the Child SAs, it would take them with it.
                 let ours = replaces == Some(spi);
@@ -192,16 +232,53 @@ impl Session {
         }
     }
 
-    /// The other ISAKMP SAs with these identities.
-    fn others(&self, ends: &Ends, core: &Core) -> Vec<IkeSpi> {
-        let same = |sa: &IkeSa| match &sa.phase {
-            ike_sa::Phase::V1(Phase::Session(other)) => {
-                other.identities == self.identities && sa.ends.serial < ends.serial
-            }
+    /// The other, older ISAKMP SAs with these identities.
+    fn others<'a>(&'a self, ends: &'a Ends, core: &'a Core) -> impl Iterator<Item = &'a Ends> {
+        let same = |sa: &&IkeSa| match &sa.phase {
+            ike_sa::Phase::V1(Phase::Session(other)) => other.identities == self.identities,
             _ => false,
         };
-        let others = core.table.with_peer(&self.remote.name, &self.identities.1);
-        others.filter(|sa| same(sa)).map(|sa| sa.ends.our_spi()).collect()
+        let with = core.table.with_peer(&self.remote.name, &self.identities.1).filter(same);
+        with.map(|sa| &sa.ends).filter(|other| other.serial < ends.serial)
+    }
+
+    /// What took its place in the end.
+    fn heir(&self, core: &Core) -> Option<IkeSpi> {
+        let mut heir = self.heir?;
+        while let Some(ike_sa::Phase::V1(Phase::Session(session))) = core.table.get(heir).map(|sa| &sa.phase)
+            && let Some(next) = session.heir
+        {
+            heir = next;
+        }
+        Some(heir)
+    }
+
+    /// The session that holds the Child SAs: this one, or what took its place while something was under way here.
+    pub(crate) fn holder<'a>(&'a self, core: &'a Core) -> &'a Session {
+        let heir = self.heir(core).and_then(|spi| core.table.get(spi));
+        match heir.map(|sa| &sa.phase) {
+            Some(ike_sa::Phase::V1(Phase::Session(heir))) => heir,
+            _ => self,
+        }
+    }
+
+    /// Does something with that session, whose SPI it hears.
+    pub(crate) fn with_holder(
+        &mut self,
+        ends: &Ends,
+        core: &mut Core,
+        act: impl FnOnce(&mut Session, IkeSpi, &mut Core),
+    ) {
+        match self.heir(core).and_then(|spi| core.table.take(spi)) {
+            Some(IkeSa { ends, phase: ike_sa::Phase::V1(Phase::Session(mut heir)) }) => {
+                act(&mut heir, ends.our_spi(), core);
+                core.table.insert(Phase::Session(heir).with(ends));
+            }
+            other => {
+                act(self, ends.our_spi(), core);
+                other.into_iter().for_each(|sa| core.table.insert(sa));
+            }
+        }
     }
 
     pub(super) fn announce(&self, ends: &Ends, core: &mut Core) {
@@ -323,6 +400,13 @@ impl Session {
         self.follow(ends, datagram.remote, core);
     }
 
+    /// A Child SA sends, whether or not its peer did.
+    pub(crate) fn send_on(&mut self, inbound: Spi, core: &mut Core) {
+        if let Some(child) = self.children.get_mut(&inbound) {
+            child.send(core);
+        }
+    }
+
     /// Where something failed.
     pub(crate) fn place_of(&self, ends: &Ends, exchange: &'static str, policy: Option<PolicyId>) -> Place {
         ends.place(&self.remote.name, exchange, policy)
@@ -418,9 +502,14 @@ impl Session {
     }
 }
 
+/// Whether a peer that says INITIAL-CONTACT has its way.
+fn obeys(remote: &Remote) -> bool {
+    remote.extensions.unique != Unique::Never
+}
+
 /// `N(INITIAL-CONTACT)`, if it is true (RFC 2407 §4.6.3.3).
 pub(crate) fn initial_contact(remote: &Remote, ends: &Ends, core: &Core) -> Option<Payload> {
-    let alone = remote.extensions.unique != Unique::Never && !core.table.has_remote(&remote.name);
+    let alone = obeys(remote) && !core.table.has_remote(&remote.name);
     alone.then(|| about_ike(ends, NotifyType::INITIAL_CONTACT, Vec::new()))
 }
 

@@ -9,7 +9,7 @@ use ravelin_types::policy::PolicyId;
 use ravelin_types::sa::Direction;
 use ravelin_types::{Instant, Spi};
 
-use super::exchange::{begin, informational, mode_config, quick_mode, xauth};
+use super::exchange::{begin, replace, informational, mode_config, quick_mode, xauth};
 use super::phase::Phase;
 use super::session::{Session, Stage};
 use crate::child::ChildState;
@@ -71,7 +71,11 @@ impl Session {
                 self.stage = Stage::Rekeying;
                 let remote = core.current(&self.remote).unwrap_or_else(|| self.remote.clone());
                 let here = remote.staying_at(self.remote.remote, ends.local.ip(), &core.hosts);
-                begin(here, Vec::new(), Some(ends.our_spi()), core);
+                // Where nobody has moved it in the configuration, the peer is where it is.
+                match here.remote == self.remote.remote {
+                    true => replace(here, ends, core),
+                    false => begin(here, Vec::new(), Some(ends.our_spi()), core),
+                }
             }
             Task::Probe => informational::probe(self, ends, core),
             Task::AskLogin => xauth::request(self, ends, core),

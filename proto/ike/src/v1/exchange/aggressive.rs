@@ -28,7 +28,6 @@ use crate::error::Error;
 use crate::ike_sa::{Ends, IkeSa};
 use crate::input::Datagram;
 use crate::limits;
-use crate::nat::NAT_PORT;
 use crate::v1::message::{Payloads, Secured};
 use crate::v1::offer::{self, Agreed};
 use crate::v1::phase::Phase;
@@ -284,11 +283,7 @@ fn conclude(
     let detected = nat::detect(&algs, ends.spis(), &payloads, datagram.local, datagram.remote);
     ends.nat = detected.unwrap_or_default();
     ends.nat.ours |= detected.is_some() && remote.encap;
-    if ends.nat.any() {
-        // RFC 3947 §4: everything after goes to and from port 4500.
-        ends.local.set_port(NAT_PORT);
-        ends.peer.set_port(NAT_PORT);
-    }
+    ends.float();
     let peer = Some((identity, payloads));
     Ok((ends, Keyed { remote, secured, material, received: datagram.data.to_vec(), peer }, now))
 }

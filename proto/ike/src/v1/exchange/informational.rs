@@ -20,6 +20,7 @@ use crate::input::Datagram;
 use crate::output::DownReason;
 use crate::retry::Retry;
 use crate::sealed::Sealed;
+use crate::v1::ipsec;
 use crate::v1::message::Secured;
 use crate::v1::session::{Session, about_ike};
 
@@ -102,7 +103,7 @@ pub(crate) fn handle(
     };
     // CONNECTED is the one notification that belongs to an exchange and has its ID (RFC 2408 §3.1).
     if payloads.notify(NotifyType::CONNECTED).is_some() {
-        quick_mode::connected(session, header.message_id, core);
+        quick_mode::connected(session, ends, header.message_id, core);
     } else if !session.fresh(header.message_id) {
         core.counters.repeated += 1;
         return None;
@@ -111,7 +112,7 @@ pub(crate) fn handle(
     for payload in payloads.all() {
         match payload {
             Payload::Delete(Delete::Child { protocol, spis }) => {
-                spis.iter().for_each(|spi| deleted(session, *protocol, *spi, core));
+                spis.iter().for_each(|spi| deleted(session, ends, *protocol, *spi, core));
             }
             Payload::Delete(Delete::Ike(pairs)) if pairs.contains(&ends.spis()) => {
                 return Some(DownReason::PeerDeleted);
@@ -124,13 +125,13 @@ pub(crate) fn handle(
 }
 
 /// The peer no longer receives on an SA. Where AH is around ESP, what is said of ESP counts: its SPI names the two.
-fn deleted(session: &mut Session, protocol: ProtocolId, outbound: Spi, core: &mut Core) {
-    let Some(child) = session.children.to(outbound).filter(|child| child.terms.suite.protocol() == protocol) else {
-        return;
-    };
-    let (inbound, replaced) = (child.inbound, child.state == ChildState::Replaced);
-    let reason = if replaced { DownReason::Replaced } else { DownReason::PeerDeleted };
-    session.children.take_down(inbound, reason, core);
+fn deleted(session: &mut Session, ends: &Ends, protocol: ProtocolId, outbound: Spi, core: &mut Core) {
+    session.with_holder(ends, core, |holder, _, core| {
+        let child = holder.children.to(outbound).filter(|child| child.terms.suite.protocol() == protocol);
+        let Some((inbound, state)) = child.map(|child| (child.inbound, child.state)) else { return };
+        let reason = if state == ChildState::Replaced { DownReason::Replaced } else { DownReason::PeerDeleted };
+        holder.children.take_down(inbound, reason, core);
+    });
 }
 
 fn notified(session: &mut Session, ends: &Ends, notify: &Notify, core: &mut Core) {
@@ -143,6 +144,13 @@ fn notified(session: &mut Session, ends: &Ends, notify: &Notify, core: &mut Core
         NotifyType::R_U_THERE if about_us && notify.data.len() == 4 => {
             let answer = about_ike(ends, NotifyType::R_U_THERE_ACK, notify.data.clone());
             send(session, ends, vec![answer], core);
+        }
+        // RFC 2407 §4.6.3: both may come in an exchange of their own after phase 1.
+        NotifyType::INITIAL_CONTACT if about_us => session.first_contact(ends, core),
+        NotifyType::RESPONDER_LIFETIME if about_us => {
+            if let Some(lifetime) = ipsec::announced([notify].into_iter(), true) {
+                session.shorten(lifetime, core);
+            }
         }
         kind if kind.is_error() => quick_mode::refused(session, ends, notify, core),
         _ => {}

@@ -39,7 +39,7 @@ use ravelin_wire::ike::v1::{AnySpi, Chain, Content, Doi, Id, Message, Notify, No
 use self::asking::Asking;
 use self::proof::Material;
 use super::message::{Payloads, Secured};
-use super::offer::{self, Agreed};
+use super::offer::{self as proposals, Agreed};
 use super::vendor::Abilities;
 use crate::config::{IkeVersion, Remote, V1};
 use crate::context::Core;
@@ -307,8 +307,8 @@ impl Opening {
         if !self.reported {
             self.reported = true;
             let offered = || match &self.step {
-                Step::MainOffered { suites, .. } => suites.iter().map(offer::suite_line).collect(),
-                Step::AggressiveOffered(offered) => offered.suites.iter().map(offer::suite_line).collect(),
+                Step::MainOffered { suites, .. } => suites.iter().map(proposals::suite_line).collect(),
+                Step::AggressiveOffered(offered) => offered.suites.iter().map(proposals::suite_line).collect(),
                 _ => Vec::new(),
             };
             core.failed(error.failure_with_offer(self.place(ends), |_| offered()));
@@ -348,31 +348,42 @@ impl Opening {
 
 /// Begins phase 1 with `remote` for what is wanted, in the place of another ISAKMP SA if need be.
 pub(crate) fn begin(remote: Arc<Remote>, wants: Vec<Want>, replaces: Option<IkeSpi>, core: &mut Core) {
-    let aggressive = matches!(remote.version, IkeVersion::V1(V1 { aggressive: true, .. }));
     let place = Place {
         remote: Some(remote.name.clone()),
         address: remote.remote,
         policy: wants.first().map(|want| want.policy),
-        exchange: if aggressive { "Aggressive Mode" } else { "Main Mode" },
+        exchange: if is_aggressive(&remote) { "Aggressive Mode" } else { "Main Mode" },
     };
-    let begun = initial(remote, wants, replaces, core).and_then(|(opening, ends)| match aggressive {
-        true => aggressive::offer(opening, ends, core),
-        false => main_mode::offer(opening, ends, core),
-    });
+    let begun = Ends::begin(&remote, None, core).and_then(|ends| offer(remote, wants, replaces, ends, core));
     if let Err(error) = begun {
         core.failed(error.failure(place));
     }
 }
 
-/// An opening without a message, and its ends.
-fn initial(
+/// Begins phase 1 in the place of the ISAKMP SA with these ends, where its peer is.
+pub(crate) fn replace(remote: Arc<Remote>, old: &Ends, core: &mut Core) {
+    let place = old.place(&remote.name, if is_aggressive(&remote) { "Aggressive Mode" } else { "Main Mode" }, None);
+    let begun =
+        old.anew(&remote, core).and_then(|ends| offer(remote, Vec::new(), Some(old.our_spi()), ends, core));
+    if let Err(error) = begun {
+        core.failed(error.failure(place));
+    }
+}
+
+fn is_aggressive(remote: &Remote) -> bool {
+    matches!(remote.version, IkeVersion::V1(V1 { aggressive: true, .. }))
+}
+
+/// Sends the first message.
+fn offer(
     remote: Arc<Remote>,
     wants: Vec<Want>,
     replaces: Option<IkeSpi>,
+    ends: Ends,
     core: &mut Core,
-) -> Result<(Opening, Ends), Error> {
-    let ends = Ends::begin(&remote, None, core)?;
-    let suites = offer::suites(&remote.proposals, &core.crypto);
+) -> Result<(), Error> {
+    let aggressive = is_aggressive(&remote);
+    let suites = proposals::suites(&remote.proposals, &core.crypto);
     if suites.is_empty() {
         return Err(Error::Misuse(
             "nothing of the remote's IKE proposals has a number in IKEv1: name other algorithms, or use IKEv2",
@@ -391,7 +402,10 @@ fn initial(
         expire_at: core.now + limits::ANSWER,
         reported: false,
     };
-    Ok((opening, ends))
+    match aggressive {
+        true => aggressive::offer(opening, ends, core),
+        false => main_mode::offer(opening, ends, core),
+    }
 }
 
 /// Takes the first message of a phase 1 that belongs to no SA.
@@ -489,7 +503,7 @@ fn candidates(
     let mut found: Vec<Arc<Remote>> = answers(true).chain(answers(false)).cloned().collect();
     found.truncate(limits::V1_CANDIDATES);
     if found.is_empty() {
-        let theirs = payloads.sa().map(|sa| offer::lines(sa, &core.crypto)).unwrap_or_default();
+        let theirs = payloads.sa().map(|sa| proposals::lines(sa, &core.crypto)).unwrap_or_default();
         let ours =
             vec![alloc::format!("no remote for IKEv1 in {} mode", if aggressive { "aggressive" } else { "main" })];
         return Err(Disagreement::new(Part::NoRemote, theirs, ours).into());

@@ -4,6 +4,7 @@ use ravelin_ike::{Command, Transmit};
 use ravelin_types::policy::Mode;
 use ravelin_types::sa::Direction;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::lab;
 use crate::lab::{A, B, Lab, POLICY, ip, set_mode, socket};
@@ -91,4 +92,27 @@ fn who_asks_for_it_gets_udp_without_a_nat() {
     let mut lab = lab(|a, _| a.remotes[0].encap = true);
     lab.establish();
     assert!(lab.a.sas.values().chain(lab.b.sas.values()).all(|sa| sa.encap.is_some()));
+}
+
+// RFC 3947 §4: once the two have moved, another phase 1 begins there; a peer behind a NAT would hear nothing else.
+#[test]
+fn another_phase_1_begins_where_the_peer_is_heard() {
+    for from_a in [true, false] {
+        let mut lab = through_a_nat(Mode::Tunnel);
+        let (before, child) = (lab.b.ike().spis, lab.b.child().inbound);
+        let host = if from_a { &mut lab.a } else { &mut lab.b };
+        host.command(Command::RekeyIke("peer".into()));
+        assert_eq!(host.sent.front().map(|message| message.local.port()), Some(4500));
+        settle(&mut lab);
+        for _ in 0..6 {
+            lab.sleep(Duration::from_secs(1));
+            settle(&mut lab);
+        }
+        assert_eq!((lab.a.failures(), lab.b.failures()), (vec![], vec![]));
+        assert_ne!(lab.b.ike().spis, before);
+        assert_eq!(lab.b.ike().peer, socket(&format!("{OUTSIDE}:34500")));
+        assert_eq!((lab.a.ike().nat, lab.b.ike().nat), ((true, false), (false, true)));
+        assert_eq!(lab.b.child().inbound, child);
+        lab.assert_mirrored();
+    }
 }

@@ -6,9 +6,10 @@ use ravelin_ike::config::Liveness;
 use ravelin_ike::explain::Part;
 use ravelin_ike::output::DownReason;
 use ravelin_ike::{Command, Event, Unique};
+use ravelin_types::selector::TrafficSelector;
 
-use super::{INFORMATIONAL, lab, next, up};
-use crate::lab::{Host, Lab, POLICY};
+use super::{INFORMATIONAL, lab, next, up, v1};
+use crate::lab::{B, Host, Lab, POLICY, config, ip};
 
 fn run(lab: &mut Lab, seconds: u64) {
     for _ in 0..seconds {
@@ -50,6 +51,47 @@ fn another_phase_1_takes_over_with_all_child_sas() {
         assert_eq!((lab.a.children().len(), lab.b.children().len()), (1, 1));
         lab.assert_mirrored();
     }
+}
+
+// Child SAs outlive the ISAKMP SA under which they are made, also where it is replaced while a quick mode is under way in it.
+#[test]
+fn a_quick_mode_under_way_is_not_lost_with_the_isakmp_sa_that_is_replaced() {
+    for (lost, by_a) in [(0, true), (0, false), (1, true), (1, false)] {
+        let mut lab = up();
+        let old = lab.a.child().inbound;
+        lab.a.command(Command::RekeyChild(POLICY));
+        lab.a_to_b();
+        let mut late = lab.b.take();
+        if lost == 1 {
+            lab.a.receive(&late);
+            late = lab.a.take();
+        }
+        let host = if by_a { &mut lab.a } else { &mut lab.b };
+        host.command(Command::RekeyIke("peer".into()));
+        lab.settle();
+        let receiver = if lost == 1 { &mut lab.b } else { &mut lab.a };
+        receiver.receive(&late);
+        lab.settle();
+        run(&mut lab, 70);
+        assert_eq!((lab.a.failures(), lab.b.failures()), (vec![], vec![]));
+        assert_ne!(lab.a.child().inbound, old, "the new one alone is left, message {lost}, by A: {by_a}");
+        assert_eq!(lab.b.children().len(), 1);
+        assert_eq!((lab.a.endpoint.ike_sas().len(), lab.b.endpoint.ike_sas().len()), (1, 1));
+        lab.assert_mirrored();
+    }
+}
+
+// One side may have moved its Child SAs to the newer ISAKMP SA while the other still speaks of them under the older one.
+#[test]
+fn a_delete_under_the_older_isakmp_sa_counts() {
+    let mut lab = up();
+    lab.a.command(Command::TerminateChild(Some(POLICY)));
+    let delete = lab.a.take();
+    lab.b.command(Command::RekeyIke("peer".into()));
+    lab.settle();
+    assert_eq!(lab.b.children().len(), 1);
+    lab.b.receive(&delete);
+    assert!(lab.b.children().is_empty() && lab.b.sas.is_empty());
 }
 
 #[test]
@@ -201,4 +243,34 @@ fn an_initial_contact_ends_what_was_before_unless_any_number_is_allowed() {
         lab.settle();
         assert_eq!((lab.a.children().len(), lab.b.children().len()), (1, left), "{unique:?}");
     }
+}
+
+// A name that many share, as that of a group: each has an ISAKMP SA of its own, and no part in the Child SAs of another.
+#[test]
+fn the_same_name_elsewhere_is_another_host() {
+    let mut lab = lab(|_, b| {
+        b.remotes[0].remote = "0.0.0.0".parse().unwrap();
+        b.remotes[0].extensions.unique = Unique::Never;
+        b.policies[0].policy.remote = vec![TrafficSelector::any_v4()];
+        b.policies[0].policy.local = vec![TrafficSelector::host(ip(B))];
+    });
+    lab.establish();
+    let first = (lab.b.ike().spis, lab.b.child().inbound);
+    let mut config = config("192.0.2.3", B);
+    v1(&mut config, false);
+    config.remotes[0].local_id = lab.a.config.remotes[0].local_id.clone();
+    let (other, now) = (Host::new(config, 9), lab.a.now);
+    let a = std::mem::replace(&mut lab.a, other);
+    lab.a.now = now;
+    lab.a.command(Command::Initiate(POLICY));
+    lab.settle();
+    assert_eq!((lab.a.failures(), lab.b.failures()), (vec![], vec![]));
+    let children = |host: &Host| host.endpoint.ike_sas().iter().map(|sa| sa.children.len()).collect::<Vec<_>>();
+    assert_eq!(children(&lab.b), [1, 1]);
+    lab.a.command(Command::TerminateIke(None));
+    lab.settle();
+    run(&mut lab, 70);
+    assert_eq!((lab.b.ike().spis, lab.b.child().inbound), first);
+    lab.a = a;
+    lab.assert_mirrored();
 }

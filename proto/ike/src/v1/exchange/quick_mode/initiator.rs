@@ -5,7 +5,6 @@ use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::slice;
-use core::time::Duration;
 
 use ravelin_crypto::ikev2::Nonces;
 use ravelin_types::options::Processors;
@@ -13,7 +12,7 @@ use ravelin_types::policy::Mode;
 use ravelin_types::proposal::Proposal;
 use ravelin_types::sa::OriginalAddresses;
 use ravelin_wire::ike::header::{ExchangeType, Flags, Header, PayloadType};
-use ravelin_wire::ike::v1::{Attribute, IpsecAttribute, LifeType, Nonce, Notify, NotifyType, Opaque, Payload};
+use ravelin_wire::ike::v1::{Nonce, Opaque, Payload};
 
 use super::{
     Asked, Exchange, NoncePair, State, clients, ids, keys, lifetime, message_id, original_payloads, originals, settle,
@@ -150,11 +149,12 @@ pub(super) fn answered(
     let (inbound, replaces) = (agreement.inbound, agreement.replaces);
     // RFC 2408 §3.1: with the commit bit the peer says when it is ready. Else nothing does, but while there is an SA to
     // send on, there is time.
-    let carried = replaces.is_some_and(|old| session.children.get(&old).is_some_and(|old| old.sends()));
+    let sends = |old| session.holder(core).children.get(&old).is_some_and(|old| old.sends());
+    let carried = replaces.is_some_and(sends);
     let ready = !header.flags.contains(Flags::V1_COMMIT) && !carried;
     let child = ChildSa::install(agreement, ends, ready, core);
     core.transmit_v1((ends.local, ends.peer), message.clone(), session.abilities, 0);
-    take_over(session, child, replaces, true, core);
+    take_over(session, ends, child, replaces, true, core);
     Some(Exchange {
         iv,
         received: datagram.data.to_vec(),
@@ -218,7 +218,7 @@ fn accept(
         inbound,
         outbound: Some(told).filter(|cpi| !core.table.cpis.is_sent_to(ends.peer.ip(), *cpi)),
     });
-    let announced = payloads.notify(NotifyType::RESPONDER_LIFETIME).and_then(announced_lifetime);
+    let announced = ipsec::announced(payloads.notifies(), false);
     let terms = Terms {
         outbound,
         suite: ipsec::suite(chosen, agreed.suite, sa)?,
@@ -277,25 +277,10 @@ fn traffic(
     Ok((kept, original))
 }
 
-fn announced_lifetime(notify: &Notify) -> Option<Duration> {
-    let attributes = Attribute::parse_all(&notify.data).ok()?;
-    let mut unit = None;
-    attributes.iter().find_map(|attribute| {
-        match IpsecAttribute(attribute.kind) {
-            IpsecAttribute::LIFE_TYPE => unit = attribute.as_number(),
-            IpsecAttribute::LIFE_DURATION if unit == Some(u64::from(LifeType::SECONDS.0)) => {
-                return attribute.as_number().filter(|seconds| *seconds > 0).map(Duration::from_secs);
-            }
-            _ => {}
-        }
-        None
-    })
-}
-
 /// Gives up what we asked for.
 pub(super) fn failed(session: &mut Session, ends: &Ends, asked: &Asked, error: &Error, core: &mut Core) {
     core.table.release(asked.offer.inbound);
     let place = session.place_of(ends, "Quick Mode", Some(asked.offer.policy.policy.id));
     core.failed(error.failure_with_offer(place, |part| asked.offer.lines(part)));
-    settle(session, asked.offer.replaces);
+    settle(session, ends, asked.offer.replaces, core);
 }

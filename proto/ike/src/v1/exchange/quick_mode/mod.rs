@@ -180,18 +180,20 @@ pub(crate) fn rekey(session: &mut Session, ends: &Ends, old: Spi, core: &mut Cor
     child.state = ChildState::Rekeying;
     if let Err(error) = begun.and_then(|offer| initiator::ask(session, ends, offer, None, core)) {
         core.failed(error.failure(session.place_of(ends, "Quick Mode", Some(policy))));
-        settle(session, Some(old));
+        settle(session, ends, Some(old), core);
     }
     Ok(())
 }
 
 /// A Child SA whose replacement failed is in use again.
-fn settle(session: &mut Session, old: Option<Spi>) {
-    if let Some(old) = old.and_then(|old| session.children.get_mut(&old))
-        && old.state == ChildState::Rekeying
-    {
-        old.state = ChildState::Installed;
-    }
+fn settle(session: &mut Session, ends: &Ends, old: Option<Spi>, core: &mut Core) {
+    session.with_holder(ends, core, |holder, _, _| {
+        if let Some(old) = old.and_then(|old| holder.children.get_mut(&old))
+            && old.state == ChildState::Rekeying
+        {
+            old.state = ChildState::Installed;
+        }
+    });
 }
 
 /// Whether we may begin one more now: the others wait for the end of one.
@@ -341,20 +343,30 @@ fn keys(
 }
 
 /// A Child SA is in use, perhaps in place of another.
-fn take_over(session: &mut Session, child: ChildSa, replaces: Option<Spi>, ours: bool, core: &mut Core) {
-    let inbound = child.inbound;
-    let replaces = replaces.filter(|old| session.children.contains_key(old));
-    session.children.add(child, replaces, core);
-    if let Some(old) = replaces
-        && let Some(child) = session.children.get_mut(&old)
-    {
-        child.state = ChildState::Replaced;
-        if ours {
-            session.later.push((core.now + limits::V1_SWITCH, inbound, Later::Send));
-            // What is on its way on the old one still arrives.
-            session.later.push((core.now + limits::V1_SWITCH + limits::V1_RETIREMENT, old, Later::Delete));
+fn take_over(
+    session: &mut Session,
+    ends: &Ends,
+    child: ChildSa,
+    replaces: Option<Spi>,
+    ours: bool,
+    core: &mut Core,
+) {
+    session.with_holder(ends, core, |holder, spi, core| {
+        let inbound = child.inbound;
+        child.pass_on(spi, core);
+        let replaces = replaces.filter(|old| holder.children.contains_key(old));
+        holder.children.add(child, replaces, core);
+        if let Some(old) = replaces
+            && let Some(child) = holder.children.get_mut(&old)
+        {
+            child.state = ChildState::Replaced;
+            if ours {
+                holder.later.push((core.now + limits::V1_SWITCH, inbound, Later::Send));
+                // What is on its way on the old one still arrives.
+                holder.later.push((core.now + limits::V1_SWITCH + limits::V1_RETIREMENT, old, Later::Delete));
+            }
         }
-    }
+    });
 }
 
 /// Does what was put off until now.
@@ -362,26 +374,20 @@ pub(crate) fn later(session: &mut Session, core: &mut Core) {
     let due: Vec<(Instant, Spi, Later)> = session.later.extract_if(.., |(at, ..)| *at <= core.now).collect();
     for (_, inbound, what) in due {
         match what {
-            Later::Send => send(session, inbound, core),
+            Later::Send => session.send_on(inbound, core),
             Later::Delete => session.delete_child(inbound, DownReason::Replaced),
         }
     }
 }
 
-fn send(session: &mut Session, inbound: Spi, core: &mut Core) {
-    if let Some(child) = session.children.get_mut(&inbound) {
-        child.send(core);
-    }
-}
-
 /// The peer says that it is ready to receive (RFC 2408 §3.1).
-pub(crate) fn connected(session: &mut Session, message_id: u32, core: &mut Core) {
+pub(crate) fn connected(session: &mut Session, ends: &Ends, message_id: u32, core: &mut Core) {
     let done = session.exchanges.get(&message_id).and_then(|exchange| match exchange.state {
         State::Done(inbound) => inbound,
         _ => None,
     });
     if let Some(inbound) = done {
-        send(session, inbound, core);
+        session.with_holder(ends, core, |holder, _, core| holder.send_on(inbound, core));
     }
 }
 
@@ -415,7 +421,7 @@ pub(crate) fn timer(session: &mut Session, ends: &Ends, core: &mut Core) -> bool
         let Some(retry) = &mut exchange.retry else {
             // What waits for CONNECTED in vain sends all the same.
             if let State::Done(Some(inbound)) = exchange.state {
-                send(session, inbound, core);
+                session.with_holder(ends, core, |holder, _, core| holder.send_on(inbound, core));
             }
             continue;
         };

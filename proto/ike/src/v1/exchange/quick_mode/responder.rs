@@ -56,6 +56,9 @@ pub(super) fn begun(
 ) {
     let id = header.message_id;
     let Some((payloads, iv)) = session.open_first(ends, id, first, datagram, core) else { return };
+    if payloads.notify(NotifyType::INITIAL_CONTACT).is_some_and(|notify| notify.protocol == ProtocolId::IKE) {
+        session.first_contact(ends, core);
+    }
     let mut place = session.place_of(ends, "Quick Mode", None);
     match answer(session, ends, &payloads, &mut place, core) {
         Ok((reply, nonces, child, replaces)) => {
@@ -191,7 +194,7 @@ fn answer(
     if let Some(seconds) = agreed_lifetime.filter(|agreed| chosen.lifetime.is_none_or(|asked| *agreed < asked)) {
         reply.push(responder_lifetime(proposal.protocol, inbound, seconds));
     }
-    let replaces = replaced(session, &found.policy, &terms);
+    let replaces = replaced(session.holder(core), &found.policy, &terms);
     let agreement = Agreement { policy: found.policy, inbound, terms, initiator: false, keymat, replaces };
     Ok((reply, nonces, ChildSa::install(agreement, ends, false, core), replaces))
 }
@@ -295,7 +298,7 @@ pub(super) fn confirmed(
     let Answered { mut child, replaces, .. } = *reply;
     let inbound = child.inbound;
     child.send(core);
-    take_over(session, child, replaces, false, core);
+    take_over(session, ends, child, replaces, false, core);
     // Nothing answers the third message, so there is nothing to repeat.
     Some(Exchange {
         iv: iv_next,

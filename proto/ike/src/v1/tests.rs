@@ -1,0 +1,166 @@
+//! What no Ravelin sends but others may, under the keys of an ISAKMP SA: two endpoints, one of which is made to say it.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use ravelin_testkit::SeededRandom;
+use ravelin_types::proposal::{Proposal, ProtocolId};
+use ravelin_types::transform::{EncrId, KeMethod, PrfId, Transform};
+use ravelin_types::{Carrier, Identity, Instant};
+use ravelin_wire::ike::v1::{Attribute, IkeAttribute, IpsecAttribute, LifeType, NotifyType, Payload};
+
+use super::exchange::informational;
+use super::phase::Phase;
+use super::session::about_ike;
+use crate::config::{IkeVersion, Liveness, LocalAuth, RemoteAuth, Retransmission, Rounds, V1};
+use crate::ike_sa::{self, Ends, IkeSa};
+use crate::{Command, Config, Datagram, Endpoint, Event, Input, Output, Remote, Transmit};
+
+const SECRET: &[u8] = b"a secret that is long enough";
+const ENDS: [&str; 2] = ["192.0.2.1", "192.0.2.2"];
+
+struct Side {
+    endpoint: Endpoint,
+    sent: Vec<Transmit>,
+    events: Vec<Event>,
+}
+
+fn remote(own: &str, peer: &str) -> Remote {
+    let proposal = vec![
+        Transform::Encr(EncrId::AES_CBC, Some(128)),
+        Transform::Prf(PrfId::HMAC_SHA2_256),
+        Transform::Ke(KeMethod::ECP256),
+    ];
+    Remote {
+        name: "peer".into(),
+        version: IkeVersion::V1(V1::default()),
+        local: own.parse().ok(),
+        source: None,
+        remote: peer.parse().unwrap(),
+        local_id: Identity::Fqdn(own.into()),
+        remote_id: Identity::Fqdn(peer.into()),
+        local_auth: LocalAuth::Psk(SECRET.into()),
+        remote_auth: RemoteAuth::Psk(SECRET.into()),
+        rounds: Rounds::default(),
+        proposals: vec![Proposal { protocol: ProtocolId::IKE, transforms: proposal }],
+        initiate: true,
+        accept: true,
+        lifetime: Duration::from_secs(3600),
+        retransmission: Retransmission::default(),
+        liveness: Liveness::Off,
+        login_time: Remote::LOGIN_TIME,
+        encap: false,
+        open: Default::default(),
+        internal: Default::default(),
+        if_ids: Default::default(),
+        extensions: Default::default(),
+    }
+}
+
+fn at(seconds: u64) -> Instant {
+    Instant::from_duration(Duration::from_secs(seconds))
+}
+
+impl Side {
+    fn new(own: &str, peer: &str, seed: u64) -> Self {
+        let config = Config { remotes: vec![remote(own, peer)], ..Config::default() };
+        let rng = Box::new(SeededRandom::new(seed));
+        let endpoint = Endpoint::new(Arc::new(config), ravelin_crypto_aws_lc::provider(), rng, at(1000));
+        Side { endpoint, sent: Vec::new(), events: Vec::new() }
+    }
+
+    fn input(&mut self, input: Input<'_>, now: Instant) {
+        self.endpoint.handle(input, now);
+        self.drain();
+    }
+
+    fn drain(&mut self) {
+        loop {
+            match self.endpoint.poll() {
+                Output::Transmit(message) => self.sent.push(message),
+                Output::Event(event) => self.events.push(event),
+                Output::Wait(_) => return,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// Says it, in an informational exchange of the newest ISAKMP SA.
+    fn say(&mut self, notify: impl FnOnce(&Ends) -> Payload) {
+        let core = &mut self.endpoint.core;
+        let newest = core.table.iter().max_by_key(|sa| sa.ends.serial).map(|sa| sa.ends.our_spi()).unwrap();
+        let IkeSa { ends, phase } = core.table.take(newest).unwrap();
+        let ike_sa::Phase::V1(Phase::Session(mut session)) = phase else { panic!("no session") };
+        informational::send(&mut session, &ends, vec![notify(&ends)], core);
+        core.table.insert(Phase::Session(session).with(ends));
+        self.drain();
+    }
+}
+
+fn settle(a: &mut Side, b: &mut Side, now: Instant) {
+    for _ in 0..100 {
+        let (messages, receiver) = match (a.sent.is_empty(), b.sent.is_empty()) {
+            (false, _) => (core::mem::take(&mut a.sent), &mut *b),
+            (true, false) => (core::mem::take(&mut b.sent), &mut *a),
+            (true, true) => return,
+        };
+        for Transmit { local, remote, data, .. } in messages {
+            let datagram = Datagram { local: remote, remote: local, carrier: Carrier::Udp, data: &data };
+            receiver.input(Input::Datagram(datagram), now);
+        }
+    }
+    panic!("the two never come to rest");
+}
+
+/// Two with an ISAKMP SA.
+fn up() -> (Side, Side) {
+    let (mut a, mut b) = (Side::new(ENDS[0], ENDS[1], 1), Side::new(ENDS[1], ENDS[0], 2));
+    a.input(Input::Command(Command::InitiateIke("peer".into())), at(1000));
+    settle(&mut a, &mut b, at(1000));
+    assert_eq!(b.endpoint.ike_sas().len(), 1);
+    (a, b)
+}
+
+// RFC 2407 §4.6.3.3: it may come by itself after phase 1, as racoon sends it.
+#[test]
+fn an_initial_contact_in_an_exchange_of_its_own_counts() {
+    let (mut a, mut b) = up();
+    // Another that does not say it takes the place of the first one, which stays for a while.
+    a.input(Input::Command(Command::RekeyIke("peer".into())), at(1001));
+    settle(&mut a, &mut b, at(1001));
+    assert_eq!(b.endpoint.ike_sas().len(), 2);
+    a.say(|ends| about_ike(ends, NotifyType::INITIAL_CONTACT, Vec::new()));
+    settle(&mut a, &mut b, at(1001));
+    let newest = a.endpoint.ike_sas().into_iter().find(|sa| sa.state == "ESTABLISHED").map(|sa| sa.spis);
+    let left: Vec<_> = b.endpoint.ike_sas().into_iter().map(|sa| sa.spis).collect();
+    assert_eq!(left, Vec::from_iter(newest));
+}
+
+// RFC 2407 §4.6.3.1: the responder's lifetime is that of both, whichever numbers it is said with.
+#[test]
+fn a_shorter_lifetime_of_the_isakmp_sa_is_taken() {
+    for (kind, duration) in [
+        (IpsecAttribute::LIFE_TYPE.0, IpsecAttribute::LIFE_DURATION.0),
+        (IkeAttribute::LIFE_TYPE.0, IkeAttribute::LIFE_DURATION.0),
+    ] {
+        let (mut a, mut b) = up();
+        let rekey_at = |side: &Side| side.endpoint.ike_sas()[0].rekey_at.unwrap();
+        let before = rekey_at(&a);
+        for seconds in [7200u32, 100] {
+            b.say(|ends| {
+                let mut data = Vec::new();
+                Attribute::number(kind, LifeType::SECONDS.0.into()).emit(&mut data);
+                Attribute::number(duration, seconds).emit(&mut data);
+                about_ike(ends, NotifyType::RESPONDER_LIFETIME, data)
+            });
+            settle(&mut a, &mut b, at(1000));
+            match seconds {
+                100 => assert!(rekey_at(&a) <= at(1090)),
+                _ => assert_eq!(rekey_at(&a), before, "a longer one changes nothing"),
+            }
+        }
+    }
+}
