@@ -67,7 +67,8 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
     let before = problems.0.len();
     let name = problems.take(name(&named.name).map_err(|error| named.at.remark(format!("{}: {error}", named.name))))?;
     let section = &named.section;
-    let own = Own::read(Reader::new(section, &named.at, problems));
+    let logs_in = section.sections.iter().any(xauth::is_login);
+    let own = Own::read(Reader::new(section, &named.at, problems), logs_in);
     let ends = own.ends();
     let children = section.section("children");
     let policies: Vec<PolicySpec> = children
@@ -118,12 +119,12 @@ struct Proofs {
 }
 
 impl Own {
-    fn read(mut reader: Reader<'_>) -> Self {
+    fn read(mut reader: Reader<'_>, logs_in: bool) -> Self {
         refuse(&mut reader);
         let local = reader.list("local_addrs", address::place).unwrap_or_default();
         let remote = reader.list("remote_addrs", address::place).unwrap_or_default();
         let proposals = reader.list("proposals", proposal::ike).map(|lists| lists.concat());
-        let versions = versions(&mut reader);
+        let versions = versions(&mut reader, logs_in);
         let encap = reader.flag("encap").unwrap_or(false);
         let extensions = extensions::read(&mut reader);
         if extensions.ppk_required && versions.first != IkeVersion::V2 {
@@ -285,6 +286,7 @@ impl Own {
             && remote.rounds.is_empty()
             && remote.null == NullSides::default()
             && !remote.extensions.ppk_required
+            && remote.extensions.unique != Unique::Keep
             && proposal::is_of_ikev1(&proposals);
         is_of_ikev1.then(|| RemoteSpec { proposals, version, initiate: false, ..remote.clone() })
     }
@@ -329,21 +331,22 @@ struct Versions {
     accepted: Option<IkeVersion>,
 }
 
-/// `version`, `aggressive` and `pull`. Without a word IKEv1 is off.
-fn versions(reader: &mut Reader<'_>) -> Versions {
-    let version = reader.word("version", &[("0", 0), ("1", 1), ("2", 2)]).unwrap_or(2);
+/// `version`, `aggressive` and `pull`. Without a word IKEv2 is initiated and both are accepted, as by strongSwan (ADR 0086); a login by
+/// XAuth, which IKEv2 has not, asks for IKEv1.
+fn versions(reader: &mut Reader<'_>, logs_in: bool) -> Versions {
+    let version = reader.word("version", &[("0", 0), ("1", 1), ("2", 2)]).unwrap_or(0);
     let aggressive = reader.flag("aggressive").unwrap_or(false);
     let push = reader.flag("pull").is_some_and(|pull| !pull);
     let v1 = IkeVersion::V1(V1 { aggressive, push, ..V1::default() });
     match version {
-        0 => Versions { first: IkeVersion::V2, accepted: Some(v1) },
-        1 => Versions { first: v1, accepted: None },
+        0 if !logs_in => Versions { first: IkeVersion::V2, accepted: Some(v1) },
+        0 | 1 => Versions { first: v1, accepted: None },
         _ => {
             if aggressive {
-                reader.wrong("`aggressive` is of IKEv1: say version = 1");
+                reader.wrong("`aggressive` is of IKEv1: say version = 1, or leave version out");
             }
             if push {
-                reader.wrong("`pull = no` is of IKEv1: say version = 1");
+                reader.wrong("`pull = no` is of IKEv1: say version = 1, or leave version out");
             }
             Versions { first: IkeVersion::V2, accepted: None }
         }

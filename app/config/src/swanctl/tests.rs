@@ -159,20 +159,26 @@ fn identities_may_have_wildcards() {
     assert_eq!(remote.peers.unwrap().to_string(), "*@example.org");
 }
 
-// S-006, S-007: IKEv1 where it is asked for alone, with its own defaults; 0 initiates version 2 and accepts both.
+// S-006, S-007: IKEv1 where it is asked for alone, with its own defaults; 0, or no word, initiates version 2 and accepts both.
 #[test]
 fn a_connection_has_the_versions_that_it_names() {
-    let plain = connection("remote_addrs = 192.0.2.2");
-    assert_eq!((plain.remote.unwrap().version, plain.older), (IkeVersion::V2, None));
+    let newer = connection("remote_addrs = 192.0.2.2\nversion = 2");
+    assert_eq!((newer.remote.unwrap().version, newer.older), (IkeVersion::V2, None));
     let one = connection("remote_addrs = 192.0.2.2\nversion = 1\naggressive = yes").remote.unwrap();
     assert_eq!(one.version, IkeVersion::V1(V1 { aggressive: true, ..V1::default() }));
     assert!(one.initiate && one.accept);
     let lines: Vec<String> = one.proposals.iter().map(ToString::to_string).collect();
     assert!(lines[0].starts_with("IKE: AES256-CBC, AES128-CBC, PRF-HMAC-SHA-2-256"), "{lines:?}");
-    let both = connection("remote_addrs = 192.0.2.2\nversion = 0");
-    let older = both.older.unwrap();
-    assert_eq!((both.remote.unwrap().version, older.version), (IkeVersion::V2, IkeVersion::V1(V1::default())));
-    assert!(!older.initiate && older.accept);
+    for word in ["", "version = 0"] {
+        let both = connection(&format!("remote_addrs = 192.0.2.2\n{word}"));
+        let older = both.older.unwrap();
+        assert_eq!((both.remote.unwrap().version, older.version), (IkeVersion::V2, IkeVersion::V1(V1::default())));
+        assert!(!older.initiate && older.accept);
+    }
+    // Aggressive mode by that word alone, and then no other.
+    let aggressive = connection("remote_addrs = 192.0.2.2\naggressive = yes").older.unwrap();
+    assert_eq!(aggressive.version, IkeVersion::V1(V1 { aggressive: true, ..V1::default() }));
+    assert_eq!(connection("remote_addrs = 192.0.2.2\nunique = keep").older, None);
     // What is for IKEv2 alone is offered to nobody else.
     assert_eq!(
         connection("remote_addrs = 192.0.2.2\nversion = 0\nproposals = aes128gcm16-prfsha256-x25519").older,
@@ -224,7 +230,7 @@ fn mistakes_have_their_place_and_a_hint() {
         ("remote_adrs = 192.0.2.1", "f:9:15: unknown option: remote_adrs; did you mean remote_addrs?"),
         ("proposals = aes999-foo", "f:9:13: invalid value for: proposals, `aes999`"),
         ("version = 3", "f:9:11: invalid value for: version, expected 0, 1, 2"),
-        ("aggressive = yes", "`aggressive` is of IKEv1: say version = 1"),
+        ("version = 2\naggressive = yes", "`aggressive` is of IKEv1: say version = 1"),
         ("children {\n c {\n local_ts = nowhere\n }\n}", "f:11:13: invalid value for: local_ts"),
         ("children {\n c {\n start_action = start\n }\n}", "needs a peer to initiate to in remote_addrs"),
         (

@@ -51,7 +51,7 @@ impl Login {
     pub(super) fn version(&self, version: IkeVersion) -> Result<IkeVersion, String> {
         match version {
             IkeVersion::V1(v1) => Ok(IkeVersion::V1(V1 { hybrid: self.alone, ..v1 })),
-            IkeVersion::V2 => Err("`auth = xauth` is of IKEv1: say version = 1".to_owned()),
+            IkeVersion::V2 => Err("`auth = xauth` is of IKEv1: say version = 1, or leave version out".to_owned()),
         }
     }
 

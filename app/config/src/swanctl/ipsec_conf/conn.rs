@@ -116,7 +116,8 @@ pub(super) fn connection(name: &str, all: &Parameters, at: &At, problems: &mut P
         }
     }
     match get("keyexchange") {
-        None | Some(("ikev2", _)) => put(&mut connection, "version", "2".to_owned(), at),
+        Some(("ikev2", at)) => put(&mut connection, "version", "2".to_owned(), at),
+        None => put(&mut connection, "version", "0".to_owned(), at),
         Some(("ike", at)) => put(&mut connection, "version", "0".to_owned(), at),
         Some(("ikev1", at)) => put(&mut connection, "version", "1".to_owned(), at),
         Some((other, at)) => problems.add(at.remark(format!("`{other}`: expected ike, ikev1 or ikev2"))),
