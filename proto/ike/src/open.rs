@@ -89,7 +89,7 @@ pub enum IdPattern {
 #[derive(Clone, Debug)]
 pub struct OwnedKey {
     /// Both ends may be among them.
-    pub owners: Vec<Identity>,
+    pub owners: Vec<IdPattern>,
     /// The key.
     pub secret: Secret,
 }
@@ -134,15 +134,22 @@ impl fmt::Display for IdPattern {
 }
 
 impl OwnedKey {
-    /// How well it fits two ends; `None`: not at all.
-    fn fit(&self, own: &Identity, peer: &Identity) -> Option<u8> {
-        match (self.owners.contains(peer), self.owners.contains(own)) {
-            _ if self.owners.is_empty() => Some(0),
-            (true, true) => Some(3),
-            (true, false) => Some(2),
-            (false, true) => Some(1),
-            (false, false) => None,
-        }
+    /// How much it belongs to somebody: 2 where an owner is that one alone, 1 where it is one of many, 0 where it is everybody or
+    /// somebody else.
+    fn belongs(&self, to: &Identity) -> u8 {
+        let rank = |owner: &IdPattern| match owner {
+            IdPattern::Any => 0,
+            IdPattern::Exactly(one) => 2 * u8::from(one == to),
+            many => u8::from(many.takes(to)),
+        };
+        self.owners.iter().map(rank).max().unwrap_or(0)
+    }
+
+    /// How well it fits two ends, the peer before us; `None`: not at all.
+    fn fit(&self, own: &Identity, peer: &Identity) -> Option<(u8, u8)> {
+        let everybodys = self.owners.is_empty() || self.owners.contains(&IdPattern::Any);
+        let fit = (self.belongs(peer), self.belongs(own));
+        (everybodys || fit != (0, 0)).then_some(fit)
     }
 }
 
@@ -230,8 +237,9 @@ impl Remote {
     pub(crate) fn is_keyed_by(&self, used: &Remote, peer: &Identity) -> bool {
         let RemoteAuth::Psk(used) = &used.remote_auth else { return true };
         let keys = self.open.keys.as_deref().unwrap_or_default();
-        let its = || keys.iter().filter(|key| key.owners.contains(peer)).map(|key| &key.secret);
-        its().next().is_none() || its().any(|key| key.expose().ct_eq(used.expose()).into())
+        let most = keys.iter().map(|key| key.belongs(peer)).max().unwrap_or(0);
+        let mut its = keys.iter().filter(|key| key.belongs(peer) == most).map(|key| &key.secret);
+        most == 0 || its.any(|key| key.expose().ct_eq(used.expose()).into())
     }
 
     /// Whether the peer proves nothing of who it is (RFC 7619).
@@ -294,10 +302,41 @@ mod tests {
         assert_eq!(mail.to_string(), "*@example.org");
     }
 
+    // As strongSwan has them: a network, a range or a domain may own a key, and who is named himself has another.
+    #[test]
+    fn a_key_may_belong_to_many() {
+        let at = |text: &str| text.parse::<IpAddr>().unwrap();
+        let key = |owners: Vec<IdPattern>, secret: &[u8]| OwnedKey { owners, secret: Secret::new(secret.to_vec()) };
+        let net = IdPattern::Range(at("10.1.0.0")..=at("10.1.255.255"));
+        let gateway = IdPattern::Exactly(fqdn("gw"));
+        let keys = [
+            key(vec![IdPattern::Any], b"all"),
+            key(vec![gateway.clone(), IdPattern::Any], b"ours"),
+            key(vec![net, gateway], b"net"),
+            key(vec![IdPattern::Ending(IdType::RFC822_ADDR, "@example.org".into())], b"domain"),
+            key(vec![IdPattern::Exactly(at("10.1.0.9").into())], b"one"),
+        ];
+        let found = |own: &str, peer: Identity| {
+            key_for(&keys, &fqdn(own), &peer).map(|secret| alloc::string::String::from_utf8_lossy(secret.expose()).into_owned())
+        };
+        for (own, peer, expected) in [
+            ("gw", at("10.1.2.3").into(), "net"),
+            ("other", at("10.1.2.3").into(), "net"),
+            ("gw", at("10.1.0.9").into(), "one"),
+            ("gw", at("10.2.0.1").into(), "ours"),
+            ("gw", at("2001:db8::1").into(), "ours"),
+            ("gw", Identity::Rfc822("joe@example.org".into()), "domain"),
+            ("other", fqdn("joe@example.org"), "all"),
+        ] {
+            assert_eq!(found(own, peer).as_deref(), Some(expected));
+        }
+        assert!(key_for(&keys[2..], &fqdn("other"), &fqdn("x")).is_none());
+    }
+
     #[test]
     fn the_key_is_that_of_the_peer_before_ours_before_everybodys() {
         let key = |owners: &[&str], secret: &[u8]| OwnedKey {
-            owners: owners.iter().map(|name| fqdn(name)).collect(),
+            owners: owners.iter().map(|name| IdPattern::Exactly(fqdn(name))).collect(),
             secret: Secret::new(secret.to_vec()),
         };
         let keys =

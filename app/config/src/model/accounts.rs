@@ -12,7 +12,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ravelin_ike::config::OwnedKey;
+use ravelin_ike::config::{IdPattern, OwnedKey};
 use ravelin_types::policy::{Mode, PolicyId};
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::IntegId;
@@ -92,7 +92,7 @@ fn place_id(account: &Account) -> Identity {
 }
 
 fn key(account: &Account) -> OwnedKey {
-    OwnedKey { owners: vec![login_id(account.login)], secret: account.password.clone() }
+    OwnedKey { owners: vec![IdPattern::Exactly(login_id(account.login))], secret: account.password.clone() }
 }
 
 /// The remote and the policy in the words of the command line, so that they are what an operator could have written.
@@ -188,7 +188,7 @@ mod tests {
         assert!(remote.remote.is_unspecified() && remote.accept && !remote.initiate);
         assert_eq!(remote.open.peers, Some(ravelin_ike::config::IdPattern::Any));
         let owners: Vec<_> = remote.open.keys.iter().flat_map(|keys| keys.iter()).map(|key| &key.owners[0]).collect();
-        assert_eq!(owners, [&login_id(Spi(1)), &login_id(Spi(2))]);
+        assert_eq!(owners, [1, 2].map(|login| IdPattern::Exactly(login_id(Spi(login)))).iter().collect::<Vec<_>>());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use ravelin_ike::config::OwnedKey;
+use ravelin_ike::config::{IdPattern, OwnedKey};
 use ravelin_types::{Identity, Secret};
 
 use super::reload::same;
@@ -29,7 +29,8 @@ pub struct Misfit {
 impl Model {
     /// The loaded key of one owner.
     pub(super) fn key_of(&self, owner: &Identity) -> Option<Secret> {
-        self.keyring.iter().rev().find(|key| key.owners.contains(owner)).map(|key| key.secret.clone())
+        let owner = IdPattern::Exactly(owner.clone());
+        self.keyring.iter().rev().find(|key| key.owners.contains(&owner)).map(|key| key.secret.clone())
     }
 
     /// Nothing is proven by an empty secret: neither the answer of a RADIUS server, nor who may end sessions.

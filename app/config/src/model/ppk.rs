@@ -26,7 +26,7 @@ pub(super) fn extensions(spec: &ExtensionSpec, own: Option<&Secret>, loaded: boo
         (Some(id), Some(secret)) => vec![Ppk { id: id.clone(), secret: secret.clone() }],
         _ if loaded => {
             let secrets = model.secrets.values().filter(|secret| secret.kind == SecretKind::Ppk);
-            let named = secrets.flat_map(|secret| secret.owners.iter().map(|owner| (owner, &secret.secret)));
+            let named = secrets.flat_map(|secret| secret.names().map(|name| (name, &secret.secret)));
             let wanted = named.filter(|(name, _)| match (&spec.ppk_id, &id) {
                 (_, Some(id)) => *id == name.data(),
                 (Some(pattern), None) => pattern.takes(name),

@@ -53,7 +53,7 @@ impl RemoteEntry {
         let passwords = || {
             let secrets = model.secrets.values().filter(|secret| secret.kind == SecretKind::Password);
             let account = |secret: &crate::spec::SharedSecret| Account {
-                owners: secret.owners.clone(),
+                owners: secret.names().cloned().collect(),
                 password: secret.secret.clone(),
             };
             Accounts(secrets.map(account).collect())

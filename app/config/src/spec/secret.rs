@@ -1,5 +1,6 @@
 //! Secrets that were loaded, not named by a file.
 
+use ravelin_ike::config::IdPattern;
 use ravelin_types::{Identity, Secret};
 
 /// What a secret is for.
@@ -20,8 +21,15 @@ pub struct SharedSecret {
     pub name: String,
     /// What it is for.
     pub kind: SecretKind,
-    /// Whom it belongs to; nobody: everybody.
-    pub owners: Vec<Identity>,
+    /// Whom it belongs to; nobody: everybody. Only keys of IKE belong to many at once.
+    pub owners: Vec<IdPattern>,
     /// The secret.
     pub secret: Secret,
+}
+
+impl SharedSecret {
+    /// The owners that are one each: of a password or a post-quantum key all.
+    pub fn names(&self) -> impl Iterator<Item = &Identity> {
+        self.owners.iter().filter_map(|owner| if let IdPattern::Exactly(id) = owner { Some(id) } else { None })
+    }
 }

@@ -1,5 +1,6 @@
 //! Secrets: the section `secrets` of swanctl.conf, or a message of VICI's `load-shared`.
 
+use ravelin_ike::config::IdPattern;
 use ravelin_types::Secret;
 
 use super::reader::{Problems, Reader, unknown_section};
@@ -51,7 +52,7 @@ fn one(named: &Named, kind: SecretKind, problems: &mut Problems) -> Option<Share
                 secret = problems.take(bytes);
             }
             name if name.starts_with("id") => {
-                let id = setting.text().and_then(|text| who::id(text.trim()).map_err(|why| setting.wrong(why)));
+                let id = setting.text().and_then(|text| owner(kind, text.trim()).map_err(|why| setting.wrong(why)));
                 owners.extend(problems.take(id));
             }
             name => problems.add(setting.at.remark(format!("unknown option: {name}"))),
@@ -67,6 +68,14 @@ fn one(named: &Named, kind: SecretKind, problems: &mut Problems) -> Option<Share
             }
             None
         }
+    }
+}
+
+/// Whom a secret belongs to: a key of IKE also to a network, a range of addresses, a domain, a sub-tree of names, or to anybody.
+fn owner(kind: SecretKind, text: &str) -> Result<IdPattern, String> {
+    match kind {
+        SecretKind::Ike => who::who(text).map(IdPattern::from),
+        SecretKind::Password | SecretKind::Ppk => who::id(text).map(IdPattern::Exactly),
     }
 }
 
@@ -90,7 +99,8 @@ pub fn message(section: &Section, unnamed: impl FnOnce() -> String) -> Result<Sh
     ];
     let kind = reader.word("type", &kinds);
     let name = reader.value("id", |text| Ok(text.to_owned()));
-    let owners = reader.list("owners", who::id).unwrap_or_default();
+    let shared = kind.flatten();
+    let owners = reader.list("owners", |text| owner(shared.unwrap_or(SecretKind::Ike), text)).unwrap_or_default();
     // swanctl has read prefixes already.
     let data = reader.setting("data").map(|setting| setting.bytes().map(<[u8]>::to_vec));
     reader.finish(&[]);
@@ -98,7 +108,7 @@ pub fn message(section: &Section, unnamed: impl FnOnce() -> String) -> Result<Sh
     if let Some(problem) = problems.0.into_iter().next() {
         return Err(problem.message);
     }
-    let kind = kind.flatten().ok_or(NO_NTLM)?;
+    let kind = shared.ok_or(NO_NTLM)?;
     let data = data.filter(|data| (1..=MAX_LEN).contains(&data.len()));
     let data = data.ok_or_else(|| format!("shared key data missing, or longer than {MAX_LEN} bytes"))?;
     Ok(SharedSecret { name: name.unwrap_or_else(unnamed), kind, owners, secret: Secret::new(data) })

@@ -293,6 +293,20 @@ fn a_file_is_taken_whole_and_only_what_changed_is_touched() {
     std::fs::remove_dir_all(folder).unwrap();
 }
 
+// As with strongSwan: a key may be that of a network, a range, a domain or everybody; a password is that of users.
+#[test]
+fn a_key_of_ike_belongs_to_many_where_its_owner_says_so() {
+    let owners = |section: &str, ids: &str| {
+        let text = format!("secrets {{\n {section} {{\n {ids}\n secret = x\n }}\n}}\n");
+        let owners = read(&text).unwrap().secrets.remove(0).owners;
+        owners.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let many = "id-a = 10.1.0.0/16\n id-b = 10.3.0.1-10.3.0.9\n id-c = *@example.org\n id-d = %any\n id-e = gw.example.org";
+    let expected = ["10.1.0.0-10.1.255.255", "10.3.0.1-10.3.0.9", "*@example.org", "%any", "fqdn:gw.example.org"];
+    assert_eq!(owners("ike-x", many), expected);
+    assert_eq!(owners("eap-x", "id = carol"), ["fqdn:carol"]);
+}
+
 // RFC 4739: several proofs of a side, in the order of `round`, else as they are written.
 #[test]
 fn a_side_proves_itself_more_than_once() {

@@ -11,7 +11,7 @@ use ravelin_types::identity::IdType;
 use ravelin_types::selector::TrafficSelector;
 
 fn key(owner: &str, secret: &[u8]) -> OwnedKey {
-    OwnedKey { owners: vec![Identity::from(ip(owner))], secret: secret.into() }
+    OwnedKey { owners: vec![IdPattern::Exactly(ip(owner).into())], secret: secret.into() }
 }
 
 /// A gateway for anybody: no address, no identity, a key for each peer, and each peer's own address as its selector.
