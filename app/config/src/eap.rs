@@ -17,7 +17,8 @@ const MAX_FILE: usize = 1024 * 1024;
 /// The passwords among secrets.
 pub fn accounts<'a>(secrets: impl Iterator<Item = &'a SharedSecret>) -> Accounts {
     let passwords = secrets.filter(|secret| secret.kind == SecretKind::Password);
-    let account = |secret: &SharedSecret| Account { owners: secret.names().cloned().collect(), password: secret.secret.clone() };
+    let account =
+        |secret: &SharedSecret| Account { owners: secret.names().cloned().collect(), password: secret.secret.clone() };
     Accounts(passwords.map(account).collect())
 }
 

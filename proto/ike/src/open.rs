@@ -317,7 +317,8 @@ mod tests {
             key(vec![IdPattern::Exactly(at("10.1.0.9").into())], b"one"),
         ];
         let found = |own: &str, peer: Identity| {
-            key_for(&keys, &fqdn(own), &peer).map(|secret| alloc::string::String::from_utf8_lossy(secret.expose()).into_owned())
+            key_for(&keys, &fqdn(own), &peer)
+                .map(|secret| alloc::string::String::from_utf8_lossy(secret.expose()).into_owned())
         };
         for (own, peer, expected) in [
             ("gw", at("10.1.2.3").into(), "net"),

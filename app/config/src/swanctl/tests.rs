@@ -301,7 +301,8 @@ fn a_key_of_ike_belongs_to_many_where_its_owner_says_so() {
         let owners = read(&text).unwrap().secrets.remove(0).owners;
         owners.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
-    let many = "id-a = 10.1.0.0/16\n id-b = 10.3.0.1-10.3.0.9\n id-c = *@example.org\n id-d = %any\n id-e = gw.example.org";
+    let many =
+        "id-a = 10.1.0.0/16\n id-b = 10.3.0.1-10.3.0.9\n id-c = *@example.org\n id-d = %any\n id-e = gw.example.org";
     let expected = ["10.1.0.0-10.1.255.255", "10.3.0.1-10.3.0.9", "*@example.org", "%any", "fqdn:gw.example.org"];
     assert_eq!(owners("ike-x", many), expected);
     assert_eq!(owners("eap-x", "id = carol"), ["fqdn:carol"]);

@@ -11,8 +11,8 @@ use ravelin_types::proposal::{AhSuite, Proposal, ProtocolId, Suite};
 use ravelin_types::transform::{EncrId, IntegId, KeMethod, SnId, Transform};
 use ravelin_types::{Cpi, Spi};
 use ravelin_wire::ike::v1::{
-    AhId, AnySpi, Attribute, AuthAlg, Encapsulation, EspId, IPCOMP, IkeAttribute, IpcompId, IpsecAttribute, LifeType, Notify,
-    NotifyType, OfferedProposal, OfferedTransform, Sa,
+    AhId, AnySpi, Attribute, AuthAlg, Encapsulation, EspId, IPCOMP, IkeAttribute, IpcompId, IpsecAttribute, LifeType,
+    Notify, NotifyType, OfferedProposal, OfferedTransform, Sa,
 };
 
 use super::vendor::NatT;

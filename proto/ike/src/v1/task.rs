@@ -9,7 +9,7 @@ use ravelin_types::policy::PolicyId;
 use ravelin_types::sa::Direction;
 use ravelin_types::{Instant, Spi};
 
-use super::exchange::{begin, replace, informational, mode_config, quick_mode, xauth};
+use super::exchange::{begin, informational, mode_config, quick_mode, replace, xauth};
 use super::phase::Phase;
 use super::session::{Session, Stage};
 use crate::child::ChildState;

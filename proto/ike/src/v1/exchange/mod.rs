@@ -363,8 +363,7 @@ pub(crate) fn begin(remote: Arc<Remote>, wants: Vec<Want>, replaces: Option<IkeS
 /// Begins phase 1 in the place of the ISAKMP SA with these ends, where its peer is.
 pub(crate) fn replace(remote: Arc<Remote>, old: &Ends, core: &mut Core) {
     let place = old.place(&remote.name, if is_aggressive(&remote) { "Aggressive Mode" } else { "Main Mode" }, None);
-    let begun =
-        old.anew(&remote, core).and_then(|ends| offer(remote, Vec::new(), Some(old.our_spi()), ends, core));
+    let begun = old.anew(&remote, core).and_then(|ends| offer(remote, Vec::new(), Some(old.our_spi()), ends, core));
     if let Err(error) = begun {
         core.failed(error.failure(place));
     }

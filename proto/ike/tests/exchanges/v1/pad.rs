@@ -142,7 +142,8 @@ fn the_first_entry_of_ikev1_that_matches_decides() {
 // RFC 2409 §5.4: in main mode the key is found by the address. Who has a key of his own is proved by no other.
 #[test]
 fn the_key_of_an_address_does_not_prove_a_name_that_has_its_own() {
-    let key = |owner: Identity, secret: &[u8]| OwnedKey { owners: vec![IdPattern::Exactly(owner)], secret: secret.into() };
+    let key =
+        |owner: Identity, secret: &[u8]| OwnedKey { owners: vec![IdPattern::Exactly(owner)], secret: secret.into() };
     for (id, comes_in) in [(Identity::Fqdn("somebody.example.org".into()), true), (other_id(), false)] {
         let mut lab = Lab::with(|a, b| {
             v1(a, false);

@@ -343,14 +343,7 @@ fn keys(
 }
 
 /// A Child SA is in use, perhaps in place of another.
-fn take_over(
-    session: &mut Session,
-    ends: &Ends,
-    child: ChildSa,
-    replaces: Option<Spi>,
-    ours: bool,
-    core: &mut Core,
-) {
+fn take_over(session: &mut Session, ends: &Ends, child: ChildSa, replaces: Option<Spi>, ours: bool, core: &mut Core) {
     session.with_holder(ends, core, |holder, spi, core| {
         let inbound = child.inbound;
         child.pass_on(spi, core);
