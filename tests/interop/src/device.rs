@@ -12,7 +12,7 @@ use crate::lab::Host;
 /// Builds the module for the guest's kernel if it is not there; needs the machine's own network. Without it, its cases are skipped.
 pub fn build(scripts: &Path, cache: &Path) {
     // Longer than the lab's own programs may take: it compiles.
-    match Command::new(scripts.join("netdevsim")).arg(cache).output() {
+    match Command::new(scripts.join("module")).arg(cache).arg("netdevsim").output() {
         Ok(output) if !output.status.success() => {
             eprintln!("no netdevsim: {}", String::from_utf8_lossy(&output.stderr).trim());
         }
@@ -24,7 +24,7 @@ pub fn build(scripts: &Path, cache: &Path) {
 /// Whether it was built for this kernel.
 pub fn present(cache: &Path) -> bool {
     let version = std::fs::read_to_string(cache.join("version")).unwrap_or_default();
-    cache.join("lib/modules").join(version.trim()).join("netdevsim").is_dir()
+    cache.join("lib/modules").join(version.trim()).join("updates/netdevsim.ko").is_file()
 }
 
 /// One that is plugged in; dropping it unplugs it.
