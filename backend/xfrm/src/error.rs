@@ -6,9 +6,10 @@ use std::io;
 use ravelin_types::dataplane::DataPlaneError;
 use ravelin_types::sa::SaId;
 
+use crate::msg::attribute::Attribute;
 use crate::msg::{Body, Message};
 use crate::netlink::Refusal;
-use crate::{offload, text};
+use crate::text;
 
 /// What failed, on what, and what mends it.
 #[derive(Debug)]
@@ -83,8 +84,8 @@ pub(crate) fn refused(message: &Message, sa: Option<SaId>, refusal: &Refusal) ->
                 format!("the kernel does not have it: {refusal}; by hand: `{line}`; see `ravelin algorithms --kernel`");
             return DataPlaneError::Algorithm(why.into());
         }
-        libc::EINVAL | libc::EOPNOTSUPP if offload::of_packets(message).is_some() => {
-            "; a device that takes no whole packets: say --offload auto, or leave it out".to_owned()
+        libc::EINVAL | libc::EOPNOTSUPP if message.attributes.iter().any(|it| matches!(it, Attribute::Offload(_))) => {
+            "; the device does not take it: say --offload auto, or leave it out".to_owned()
         }
         libc::EINVAL => "; this kernel may be too old for one of its parts".to_owned(),
         _ => String::new(),

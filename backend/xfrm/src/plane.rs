@@ -22,6 +22,7 @@ use crate::config::XfrmConfig;
 use crate::error::{Error, refused};
 use crate::links::Links;
 use crate::msg::attribute::Attribute;
+use crate::msg::info::{SadInfo, SpdInfo};
 use crate::msg::{Body, Message, kind};
 use crate::netlink::{Events, Netlink, Notice, Request, group};
 use crate::notes::{self, Note};
@@ -204,7 +205,27 @@ impl XfrmDataPlane {
                 all.push((format!("kernel: {name}"), count));
             }
         }
+        all.extend(self.sizes());
         all
+    }
+
+    /// How many entries the kernel's two tables have in this namespace, whoever put them there.
+    fn sizes(&mut self) -> impl Iterator<Item = (String, u64)> {
+        let states = self.netlink.ask(&Message::new(kind::GET_SAD_INFO, Body::SadInfo(0, Vec::new())));
+        let states = match states.map(|answer| answer.body) {
+            Ok(Body::SadInfo(_, all)) => all.into_iter().find_map(|it| if let SadInfo::Count(count) = it { Some(count) } else { None }),
+            _ => None,
+        };
+        let policies = self.netlink.ask(&Message::new(kind::GET_SPD_INFO, Body::SpdInfo(0, Vec::new())));
+        let policies = match policies.map(|answer| answer.body) {
+            Ok(Body::SpdInfo(_, all)) => all.into_iter().find_map(|it| match it {
+                SpdInfo::Counts(counts) => Some(counts.input + counts.output + counts.forward),
+                _ => None,
+            }),
+            _ => None,
+        };
+        let named = [("kernel: states", states), ("kernel: policies", policies)];
+        named.into_iter().filter_map(|(name, count)| Some((name.to_owned(), u64::from(count?))))
     }
 
     /// Operations that can be taken back, in one go: all or none.

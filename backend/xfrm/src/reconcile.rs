@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ravelin_types::Spi;
 use ravelin_types::dataplane::{DataPlaneEvent, Flow};
 use ravelin_types::policy::PolicyId;
-use ravelin_types::sa::{Direction, SaId};
+use ravelin_types::sa::Direction;
 
 use crate::book::{Book, Found};
 use crate::error::Error;
@@ -237,10 +237,19 @@ impl XfrmDataPlane {
                 Drift::Surplus(message) => format!("- {}", text::command(&policies::removal(&message))),
             })
             .collect();
-        let present: BTreeSet<SaId> = found.states.keys().filter_map(|name| self.book.named(*name)).collect();
-        for (id, _) in self.book.sas().filter(|(id, _)| !present.contains(id)) {
+        for (id, params) in self.book.sas() {
             let way = if id.direction == Direction::Inbound { "in" } else { "out" };
-            lines.push(format!("+ the SA with SPI {} to {} ({way}) is gone", id.spi, id.dst));
+            let named = format!("the SA with SPI {} to {} ({way})", id.spi, id.dst);
+            let there = |name: &Name| found.states.get(name);
+            let names = states::names(params);
+            if names.iter().all(|name| there(name).is_none()) {
+                lines.push(format!("+ {named} is gone"));
+                continue;
+            }
+            let wanted = self.book.states(params).unwrap_or_default();
+            if !names.iter().zip(&wanted).all(|(name, wanted)| there(name).is_some_and(|it| states::same(it, wanted))) {
+                lines.push(format!("~ {named} is not the one that was installed"));
+            }
         }
         for (name, state) in found.states.iter().filter(|(name, _)| self.book.named(**name).is_none()) {
             let kept = if self.book.found.states.contains_key(name) {

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::net::IpAddr;
 
-use crate::msg::attribute::{Attribute, SA_IN, offload};
+use crate::msg::attribute::{Algorithm, Attribute, SA_IN, offload};
 use crate::msg::parts::{Address, Selector};
 use crate::msg::policy::{Template, action, direction, flag as policy_flag};
 use crate::msg::state::{flag, mode};
@@ -22,15 +22,16 @@ pub fn command(message: &Message) -> String {
             if state.replay_window > 0 {
                 let _ = write!(line, " replay-window {}", state.replay_window);
             }
-            for (bit, name) in [
-                (flag::ESN, "esn"),
-                (flag::AF_UNSPEC, "af-unspec"),
-                (flag::NO_PMTU_DISC, "nopmtudisc"),
-                (flag::NO_ECN, "noecn"),
-            ] {
-                if state.flags & bit != 0 {
-                    let _ = write!(line, " flag {name}");
-                }
+            let flags = [
+                (flag::ESN, " esn"),
+                (flag::AF_UNSPEC, " af-unspec"),
+                (flag::NO_PMTU_DISC, " nopmtudisc"),
+                (flag::NO_ECN, " noecn"),
+                (flag::ALIGN4, " align4"),
+            ];
+            let set: String = flags.iter().filter(|(bit, _)| state.flags & bit != 0).map(|(_, name)| *name).collect();
+            if !set.is_empty() {
+                let _ = write!(line, " flag{set}");
             }
             attributes(&mut line, message);
             if state.selector.family != 0 {
@@ -77,11 +78,11 @@ pub fn command(message: &Message) -> String {
 fn attributes(line: &mut String, message: &Message) {
     for attribute in &message.attributes {
         let _ = match attribute {
-            Attribute::Aead(a) => write!(line, " aead '{}' 0x... {}", a.name, a.icv_bits),
-            Attribute::Crypt(a) => write!(line, " enc '{}' 0x...", a.name),
+            Attribute::Aead(a) => write!(line, " aead '{}' {} {}", a.name, key(a), a.icv_bits),
+            Attribute::Crypt(a) => write!(line, " enc '{}' {}", a.name, key(a)),
             Attribute::Compress(a) => write!(line, " comp '{}'", a.name),
-            Attribute::Auth(a) => write!(line, " auth '{}' 0x...", a.name),
-            Attribute::AuthTruncated(a) => write!(line, " auth-trunc '{}' 0x... {}", a.name, a.icv_bits),
+            Attribute::Auth(a) => write!(line, " auth '{}' {}", a.name, key(a)),
+            Attribute::AuthTruncated(a) => write!(line, " auth-trunc '{}' {} {}", a.name, key(a), a.icv_bits),
             Attribute::ReplayEsn(window) => write!(line, " replay-window {}", window.window),
             Attribute::Encap(e) => write!(line, " encap espinudp {} {} 0.0.0.0", e.src_port.0, e.dst_port.0),
             Attribute::Mark(m) => write!(line, " mark {:#x} mask {:#x}", m.value, m.mask),
@@ -115,6 +116,11 @@ fn attributes(line: &mut String, message: &Message) {
             _ => Ok(()),
         };
     }
+}
+
+/// What stands for a key. NULL has none.
+fn key(algorithm: &Algorithm) -> &'static str {
+    if algorithm.key.is_empty() { "''" } else { "0x..." }
 }
 
 fn template(line: &mut String, template: &Template) {
@@ -174,5 +180,58 @@ fn direction_name(number: u8) -> &'static str {
         direction::IN => "in",
         direction::OUT => "out",
         _ => "fwd",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `ip xfrm` of iproute2 6.15 was told, and what it said to the kernel.
+    const CAPTURED: &str = include_str!("../tests/captured/6.12-iproute2-6.15.hex");
+    /// We use none of it, or it is the kernel's or `ip`'s default.
+    const LEFT_OUT: [&str; 18] = [
+        "limit", "replay-seq", "replay-oseq", "ptype", "dev lo", "localok", "icmp", "tfcpad", "mode ro", "decap-dscp", "coa",
+        "allow", "auth hmac", " 0x0102 128", "spi 0x1000 reqid", "list", "level", "proto comp reqid",
+    ];
+
+    /// The words of a line in an order of their own, without keys, quotes and what is the default, and with numbers as `ip` takes them in
+    /// any form.
+    fn words(line: &str) -> Vec<String> {
+        let defaults = [" priority 0", " src 0.0.0.0 dst 0.0.0.0", " mark 0 mask 0"];
+        let line = defaults.iter().fold(line.to_owned(), |line, default| line.replace(default, ""));
+        let plain = |word: &str| match word.strip_prefix("0x") {
+            _ if word == "tcp" => "6".to_owned(),
+            _ if word == "icmp" => "1".to_owned(),
+            Some(digits) if digits.len() > 8 || word == "0x..." => "KEY".to_owned(),
+            Some(digits) => u32::from_str_radix(digits, 16).map_or(word.to_owned(), |number| number.to_string()),
+            None => word.trim_matches('\'').to_owned(),
+        };
+        let mut words: Vec<String> = line.split_whitespace().map(plain).filter(|word| !word.is_empty()).collect();
+        words.sort();
+        words
+    }
+
+    #[test]
+    fn a_line_says_what_ip_would_have_been_told() {
+        let (mut compared, mut other) = (0, Vec::new());
+        for (command, sent) in CAPTURED.lines().zip(CAPTURED.lines().skip(1)) {
+            let (Some(command), Some(digits)) = (command.strip_prefix("# "), sent.strip_prefix("K< xfrm ")) else { continue };
+            let change = ["state add", "state delete", "policy add", "policy delete"];
+            let ours = change.iter().any(|words| command.starts_with(&format!("ip xfrm {words} ")));
+            if !ours || LEFT_OUT.iter().any(|words| command.contains(words)) {
+                continue;
+            }
+            let octet = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
+            let bytes: Vec<u8> = (0..digits.len()).step_by(2).map(octet).collect();
+            let message = Message::parse(u16::from_ne_bytes([bytes[4], bytes[5]]), false, &bytes[16..]).unwrap();
+            let line = super::command(&message);
+            if words(&line) != words(command) {
+                other.push(format!("{line}\n{command}"));
+            }
+            compared += 1;
+        }
+        assert!(other.is_empty(), "{}", other.join("\n\n"));
+        assert!(compared > 20, "{compared}");
     }
 }

@@ -85,7 +85,8 @@ pub fn run(settings: &Settings) -> Result<()> {
             if settings.plane.tcp_port.is_some() {
                 anyhow::bail!("--tcp-port: the data plane `kernel` carries no ESP in TCP; use --data-plane tun");
             }
-            let found = plane::kernel::capabilities().context("the kernel's IPsec cannot be used")?;
+            let found = plane::kernel::capabilities()
+                .context("the kernel's IPsec cannot be used; with --data-plane tun ours takes its place")?;
             kernel(settings, found)
         }
         #[cfg(feature = "tun")]

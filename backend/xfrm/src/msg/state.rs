@@ -22,7 +22,7 @@ pub mod flag {
     pub const NO_PMTU_DISC: u8 = 4;
     /// The selector of a tunnel may be of any family.
     pub const AF_UNSPEC: u8 = 32;
-    /// AH has its ICV aligned to 4 bytes in IPv6 too.
+    /// AH over IPv4 has its ICV aligned to 4 bytes (RFC 4302 §2.6), not to 8.
     pub const ALIGN4: u8 = 64;
     /// Extended sequence numbers.
     pub const ESN: u8 = 128;

@@ -1,6 +1,9 @@
 //! What any kernel with XFRM can show, also one without ESP: policies, acquires, what is ours and what is not.
 
+use std::collections::BTreeSet;
+use std::fs;
 use std::net::UdpSocket;
+use std::os::fd::BorrowedFd;
 use std::time::Instant;
 
 use ravelin_types::dataplane::{DataPlane, DataPlaneEvent, DataPlaneOp};
@@ -9,7 +12,10 @@ use ravelin_types::options::{Dummies, Mark, Offload, SaOptions};
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Action, Mode, Policy, PolicyId};
 use ravelin_types::sa::Direction;
-use ravelin_xfrm::remove_leftovers;
+use ravelin_xfrm::msg::{Body, Message, kind};
+use ravelin_xfrm::netlink::{Netlink, Request};
+use ravelin_xfrm::{Capabilities, XfrmConfig, XfrmDataPlane, remove_leftovers};
+use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
 
 use crate::Case;
 use crate::lab::{Host, event, ip, net, plane, sa, send, sh, tunnel_policy, with};
@@ -23,12 +29,15 @@ pub const CASES: &[Case] = &[
     ),
     ("a_burst_of_acquires_is_neither_lost_nor_doubled", a_burst_of_acquires_is_neither_lost_nor_doubled),
     ("what_others_flush_is_put_back_and_what_they_have_stays", what_others_flush_is_put_back_and_what_they_have_stays),
+    ("what_others_change_is_put_back", what_others_change_is_put_back),
+    ("events_that_found_no_room_are_made_up_for", events_that_found_no_room_are_made_up_for),
     ("a_daemon_after_a_killed_one_takes_up_its_policies", a_daemon_after_a_killed_one_takes_up_its_policies),
     ("no_packet_waits_for_a_daemon_that_has_gone", no_packet_waits_for_a_daemon_that_has_gone),
     ("ike_passes_whatever_the_policies_say", ike_passes_whatever_the_policies_say),
     ("first_messages_of_ike_do_not_displace_others", first_messages_of_ike_do_not_displace_others),
     ("neighbours_are_found_whatever_the_policies_say", neighbours_are_found_whatever_the_policies_say),
     ("a_refusal_says_what_to_do", a_refusal_says_what_to_do),
+    ("a_refusal_of_the_kernel_comes_with_the_line_by_hand", a_refusal_of_the_kernel_comes_with_the_line_by_hand),
     ("a_refused_change_leaves_nothing_behind", a_refused_change_leaves_nothing_behind),
 ];
 
@@ -58,6 +67,13 @@ fn policies_are_what_ip_xfrm_shows() {
             );
         }
         assert!(shown.contains("src 10.1.0.1/32 dst 10.2.0.1/32 proto tcp sport 5000"), "{shown}");
+        // As many as the kernel counts, ours and others'.
+        sh("ip xfrm policy add src 10.8.0.0/16 dst 10.9.0.0/16 dir out action block");
+        let counted = sh("ip xfrm policy count");
+        let numbers = counted.split_whitespace().filter_map(|word| word.parse::<u64>().ok());
+        let all = numbers.take(3).sum();
+        assert!(plane.counters().contains(&("kernel: policies".to_owned(), all)), "{counted} {:?}", plane.counters());
+        sh("ip xfrm policy delete src 10.8.0.0/16 dst 10.9.0.0/16 dir out");
         plane.apply(&DataPlaneOp::DeletePolicy(PolicyId(1))).unwrap();
         let shown = sh("ip xfrm policy");
         assert!(!shown.contains("tmpl") && shown.contains("sport 5000"), "{shown}");
@@ -191,6 +207,102 @@ fn what_others_flush_is_put_back_and_what_they_have_stays() {
         assert_eq!(plane.differences().unwrap(), Vec::<String>::new());
         plane.stop().unwrap();
         assert!(sh("ip xfrm policy").contains("src 10.8.0.0/16"), "what others have stays");
+    });
+}
+
+fn what_others_change_is_put_back() {
+    Host::new().run(|| {
+        let mut plane = plane();
+        plane.apply(&DataPlaneOp::AddPolicy(tunnel_policy(1))).unwrap();
+        assert_eq!(plane.poll_event(), None);
+        // A program that knows more than `ip` does, which cannot name our entries.
+        let mut netlink = Netlink::open().unwrap();
+        let mut ours = Vec::new();
+        let all = Message::new(kind::GET_POLICY, Body::Empty);
+        netlink.dump(&all, &mut |message| ours.push(message)).unwrap();
+        for mut message in ours {
+            let Body::Policy(policy) = &mut message.body else { panic!("{message:?}") };
+            if policy.priority == 4000 {
+                policy.priority = 4001;
+                message.kind = kind::UPD_POLICY;
+                netlink.request(&Request::from(message)).unwrap();
+            }
+        }
+        let changed = plane.differences().unwrap();
+        assert_eq!(changed.len(), 3, "{changed:?}");
+        assert!(changed.iter().all(|line| line.starts_with("~ ip xfrm policy update src 10.")), "{changed:?}");
+        assert_eq!(plane.poll_event(), None);
+        assert_eq!(plane.differences().unwrap(), Vec::<String>::new());
+        assert_eq!(sh("ip xfrm policy").matches("priority 4000").count(), 3);
+        plane.stop().unwrap();
+    });
+}
+
+/// The sockets in which the kernel tells of its IPsec in this namespace: the name of each, and what it has lost.
+fn event_sockets() -> Vec<(String, u64)> {
+    const XFRM: &str = "6";
+    let table = fs::read_to_string("/proc/thread-self/net/netlink").unwrap();
+    let row = |line: &str| match line.split_whitespace().collect::<Vec<_>>()[..] {
+        [_, XFRM, _, groups, .., drops, inode] if groups != "00000000" => {
+            Some((format!("socket:[{inode}]"), drops.parse().unwrap()))
+        }
+        _ => None,
+    };
+    table.lines().filter_map(row).collect()
+}
+
+fn events_that_found_no_room_are_made_up_for() {
+    const HOSTS: u8 = 40;
+    let (a, _b) = Host::pair();
+    a.run(|| {
+        let mut plane = plane();
+        let mut trap = with(tunnel_policy(1), |p| {
+            p.mode = Mode::Transport;
+            p.local = None;
+            p.remote = ip("0.0.0.0");
+        });
+        trap.remote = vec![net("10.64.0.0", 10)];
+        plane.apply(&DataPlaneOp::AddPolicy(trap)).unwrap();
+        assert_eq!(plane.poll_event(), None);
+        let sockets = event_sockets();
+        assert_eq!(sockets.len(), 2);
+        for entry in fs::read_dir("/proc/self/fd").unwrap().map(Result::unwrap) {
+            let name = fs::read_link(entry.path()).map(|path| path.display().to_string()).unwrap_or_default();
+            if sockets.iter().any(|(socket, _)| *socket == name) {
+                let number = entry.file_name().to_str().unwrap().parse().unwrap();
+                // SAFETY: the data plane has it open.
+                let socket = unsafe { BorrowedFd::borrow_raw(number) };
+                // As little as there can be.
+                socket2::SockRef::from(&socket).set_recv_buffer_size(1).unwrap();
+            }
+        }
+        let lost = || event_sockets().iter().filter(|(_, lost)| *lost > 0).count();
+        sh("for i in $(seq 40); do ip xfrm policy add src 10.8.0.$i/32 dst 10.9.0.0/16 dir out action block; done; ip xfrm policy flush");
+        assert_eq!(lost(), 1, "those about policies");
+        assert!(!plane.differences().unwrap().is_empty());
+        assert_eq!(plane.poll_event(), None);
+        assert_eq!(plane.differences().unwrap(), Vec::<String>::new(), "what was flushed is back");
+
+        let mut asked = BTreeSet::new();
+        let ask = |hosts: &[u8]| hosts.iter().for_each(|host| send("10.1.0.1:4000", &format!("10.64.0.{host}:9")));
+        let mut take = |plane: &mut XfrmDataPlane| {
+            while let Some(event) = plane.poll_event() {
+                let DataPlaneEvent::Acquire { flow, .. } = event else { panic!("{event:?}") };
+                assert!(asked.insert(flow.dst), "{flow} is told twice");
+            }
+            asked.len()
+        };
+        let hosts: Vec<u8> = (1..=HOSTS).collect();
+        ask(&hosts);
+        let told = take(&mut plane);
+        assert!(told < HOSTS.into() && lost() == 2, "{told} of {HOSTS}");
+        // The next packets of those that were lost ask, as no note is kept of them.
+        hosts.iter().for_each(|host| {
+            ask(&[*host]);
+            take(&mut plane);
+        });
+        assert_eq!(take(&mut plane), HOSTS.into());
+        plane.stop().unwrap();
     });
 }
 
@@ -336,6 +448,32 @@ fn a_refusal_says_what_to_do() {
         wrong.keys.encr = ravelin_types::Secret::new(vec![1; 19]);
         let error = plane.apply(&DataPlaneOp::AddSa(wrong)).unwrap_err().to_string();
         assert!(error.contains("takes a key of 20 bytes with its salt, not of 19"), "{error}");
+    });
+}
+
+fn a_refusal_of_the_kernel_comes_with_the_line_by_hand() {
+    Host::new().run(|| {
+        let mut plane = plane();
+        let config = XfrmConfig { ike_port: 1500, nat_port: 14500, ..XfrmConfig::default() };
+        let mut other = XfrmDataPlane::start(config, Capabilities::default()).unwrap();
+        other.apply(&DataPlaneOp::AddPolicy(tunnel_policy(1))).unwrap();
+        let before = sh("ip -s xfrm policy");
+        let refused = |plane: &mut XfrmDataPlane, policy: Policy| {
+            plane.apply(&DataPlaneOp::AddPolicy(policy)).unwrap_err().to_string()
+        };
+        let error = refused(&mut plane, tunnel_policy(1));
+        let line = "by hand: `ip xfrm policy add src 10.";
+        assert!(error.contains("File exists") && error.contains("another program has put it there"), "{error}");
+        assert!(error.contains(line), "{error}");
+        assert_eq!(sh("ip -s xfrm policy"), before, "what the other has stays");
+
+        let sets = capabilities(None).unwrap();
+        let fewer = CapabilitySets { effective: sets.effective - CapabilitySet::NET_ADMIN, ..sets };
+        set_capabilities(None, fewer).unwrap();
+        let error = refused(&mut plane, Policy { remote: vec![net("10.3.0.0", 16)], ..tunnel_policy(2) });
+        set_capabilities(None, sets).unwrap();
+        assert!(error.contains("Operation not permitted") && error.contains("CAP_NET_ADMIN"), "{error}");
+        assert!(error.contains(line), "{error}");
     });
 }
 
