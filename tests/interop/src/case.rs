@@ -106,7 +106,7 @@ pub enum Configuration {
     Swanctl(String),
     /// A `swanctl.conf` that Debian's `swanctl` loads.
     Loaded(String),
-    /// An `account.conf` of `ravelin psk`. With a line `# server` it is the server.
+    /// An `account.conf` of `ravelin psk`, or several with lines `# another` between them. With a line `# server` it is the server.
     Account(String),
 }
 

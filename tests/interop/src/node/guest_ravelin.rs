@@ -37,10 +37,14 @@ impl<'a> GuestRavelin<'a> {
                 format!("daemon --rc {place}/ike_rc")
             }
             Configuration::Account(account) => {
-                prepare(folder, "account.conf", account)?;
                 let server = if account.contains("# server") { "SERVER=1\n" } else { "" };
                 fs::write(folder.join("common.conf"), format!("MONITOR_PID=/run/ravelin-psk.pid\n{server}"))?;
-                format!("psk start {place}/common.conf {place}/account.conf")
+                let mut verb = format!("psk start {place}/common.conf");
+                for (number, account) in account.split("# another\n").enumerate() {
+                    prepare(folder, &format!("account{number}.conf"), account)?;
+                    verb += &format!(" {place}/account{number}.conf");
+                }
+                verb
             }
             Configuration::Swanctl(text) => {
                 prepare(folder, "ravelin.conf", text)?;
@@ -119,6 +123,10 @@ impl Node for GuestRavelin<'_> {
     }
 
     fn stop(&mut self) -> Result<()> {
+        // Whoever still answers has in the kernel what it means to have there.
+        if let Ok(differences) = self.order("diff") {
+            ensure!(differences.trim().is_empty(), "the kernel is not as Ravelin wants it:\n{differences}");
+        }
         self.host.sh(&format!(
             "[ ! -e {PID} ] || {{ pid=$(cat {PID}); kill $pid 2>/dev/null || true
              for i in $(seq 100); do [ -e /proc/$pid ] || break; sleep 0.1; done; kill -9 $pid 2>/dev/null || true; }}

@@ -5,6 +5,7 @@ use std::process::Command;
 use anyhow::{Result, bail, ensure};
 
 use super::Scene;
+use crate::lab::ROUTER;
 use crate::node::ravelin::SOCKET;
 use crate::plan::SECRET;
 use crate::process::{run as run_command, wait_for};
@@ -68,7 +69,8 @@ pub(super) fn sh(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
     match words[0].as_str() {
         "ravelin" => scene.ravelin_host.sh(&line),
         "swan" => scene.swan_host.sh(&line),
-        other => bail!("`{other}`: expected ravelin or swan"),
+        "router" => ROUTER.sh(&line),
+        other => bail!("`{other}`: expected ravelin, swan or router"),
     }
     .map(drop)
 }
