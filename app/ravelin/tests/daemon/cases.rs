@@ -18,6 +18,8 @@ pub const CASES: &[Case] = &[
     ("a_second_daemon_is_told_of_the_first", a_second_daemon_is_told_of_the_first),
     ("a_stopped_daemon_leaves_nothing", a_stopped_daemon_leaves_nothing),
     ("a_killed_daemon_is_cleaned_up_after", a_killed_daemon_is_cleaned_up_after),
+    #[cfg(all(feature = "kernel", feature = "tun"))]
+    ("without_esp_in_the_kernel_ours_takes_its_place", without_esp_in_the_kernel_ours_takes_its_place),
     ("another_user_is_turned_away", another_user_is_turned_away),
     ("an_idle_daemon_is_small", an_idle_daemon_is_small),
     ("a_daemon_leaves_no_core_dump", a_daemon_leaves_no_core_dump),
@@ -44,6 +46,8 @@ pub const CASES: &[Case] = &[
     #[cfg(feature = "ikev2")]
     ("keys_are_replaced_under_traffic_and_idle_sas_go", crate::psk::keys_are_replaced_under_traffic_and_idle_sas_go),
     #[cfg(feature = "ikev2")]
+    ("a_manager_that_only_clears_leaves_nothing", crate::psk::a_manager_that_only_clears_leaves_nothing),
+    #[cfg(feature = "ikev2")]
     ("an_address_that_changes_is_followed", crate::psk::an_address_that_changes_is_followed),
     #[cfg(feature = "ikev2")]
     ("a_connection_over_ipv4_in_tunnel_mode", crate::psk::a_connection_over_ipv4_in_tunnel_mode),
@@ -58,7 +62,7 @@ pub const CASES: &[Case] = &[
     ),
     #[cfg(all(feature = "ikev2", feature = "tun"))]
     ("a_flood_of_strangers_keeps_nobody_out", crate::flood::a_flood_of_strangers_keeps_nobody_out),
-    #[cfg(all(feature = "ikev2", feature = "tun"))]
+    #[cfg(all(feature = "ikev2", feature = "tun", feature = "kernel"))]
     ("a_flood_over_the_kernels_ipsec_keeps_nobody_out", crate::flood::a_flood_over_the_kernels_ipsec_keeps_nobody_out),
     #[cfg(all(feature = "ikev2", feature = "tun"))]
     ("packets_share_payloads_between_two_daemons", crate::iptfs::packets_share_payloads_between_two_daemons),
@@ -216,6 +220,25 @@ fn a_killed_daemon_is_cleaned_up_after() -> Result<(), &'static str> {
     assert!(!sh("nft", &["list", "ruleset"]).contains("10.0.0.78"), "the policy of the killed daemon is gone");
     assert!(daemon.end(Signal::TERM).success());
     assert_eq!(traces(), [false, false, false]);
+    Ok(())
+}
+
+#[cfg(all(feature = "kernel", feature = "tun"))]
+fn without_esp_in_the_kernel_ours_takes_its_place() -> Result<(), &'static str> {
+    let lab = lab("auto");
+    if lab.kernel_has_esp() {
+        return Err("this kernel has ESP");
+    }
+    let daemon = lab.daemon("--rc ike_rc --data-plane auto");
+    let log = lab.log();
+    assert!(log.contains("the kernel's IPsec cannot be used") && log.contains("ours in user space takes its place"), "{log}");
+    assert_eq!(traces(), [true; 3]);
+    daemon.end(Signal::TERM);
+    // Who wants the kernel's alone is told why not.
+    let refused = lab.ravelin("daemon --rc ike_rc --data-plane kernel");
+    assert_eq!(refused.status, Some(1), "{}", refused.stderr);
+    assert!(refused.stderr.contains("the kernel's IPsec cannot be used"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("--data-plane tun"), "{}", refused.stderr);
     Ok(())
 }
 

@@ -41,6 +41,10 @@ fn resident(pid: u32) -> u64 {
 
 /// Sends a request in the name of all addresses, each time another, until it is told to stop.
 fn flood(mut request: Vec<u8>, stop: &AtomicBool, sent: &AtomicU64) {
+    // It comes from elsewhere: where there is one processor, it takes no time from those whom it is for. The thread alone is meant.
+    if std::thread::available_parallelism().is_ok_and(|processors| processors.get() == 1) {
+        rustix::process::setpriority_process(None, 19).expect("less of a priority");
+    }
     let mut number = 0u64;
     let mut sockets: Vec<UdpSocket> = Vec::new();
     while !stop.load(Ordering::Relaxed) {
@@ -67,10 +71,9 @@ pub fn a_flood_of_strangers_keeps_nobody_out() -> Result<(), &'static str> {
     withstand("tun")
 }
 
+#[cfg(feature = "kernel")]
 pub fn a_flood_over_the_kernels_ipsec_keeps_nobody_out() -> Result<(), &'static str> {
-    let kernel = Lab::new("flood-kernel").ravelin("algorithms --kernel").stdout;
-    let has_esp = |line: &str| line.split_whitespace().eq(["ESP", "yes"]);
-    if kernel.lines().any(has_esp) { withstand("kernel") } else { Err("this kernel has no ESP") }
+    if Lab::new("flood-kernel").kernel_has_esp() { withstand("kernel") } else { Err("this kernel has no ESP") }
 }
 
 fn withstand(data_plane: &str) -> Result<(), &'static str> {

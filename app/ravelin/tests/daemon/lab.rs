@@ -188,6 +188,13 @@ impl Lab {
         daemon
     }
 
+    /// Whether the kernel here has ESP.
+    #[cfg(all(feature = "kernel", feature = "tun"))]
+    pub fn kernel_has_esp(&self) -> bool {
+        let has_esp = |line: &str| line.split_whitespace().eq(["ESP", "yes"]);
+        self.ravelin("algorithms --kernel").stdout.lines().any(has_esp)
+    }
+
     pub fn log(&self) -> String {
         fs::read_to_string(self.path.join("log")).unwrap_or_default()
     }
