@@ -62,8 +62,14 @@ impl<'a> Libreswan<'a> {
         let secrets = folder.join("ipsec.secrets");
         // Without a word of it in its connection a key that is there is offered to everybody.
         let ppk = if conf.contains("ppk=") { format!(": PPKS \"ppk.lab\" \"{SECRET}\"\n") } else { String::new() };
-        fs::write(&secrets, format!(": PSK \"{SECRET}\"\n{ppk}"))?;
+        // The user of XAuth: his password where he logs in, its hash where he is asked for it.
+        let (user, password) = SECRET.split_once(' ').context("a user and a password")?;
+        let xauth = format!("@{user} : XAUTH \"{password}\"\n");
+        fs::write(&secrets, format!(": PSK \"{SECRET}\"\n{xauth}{ppk}"))?;
         fs::set_permissions(&secrets, fs::Permissions::from_mode(0o600))?;
+        let hash = run(Command::new("openssl").args(["passwd", "-6", password]))?;
+        ensure!(hash.ok, "the hash of a password: {}", hash.text);
+        fs::write(folder.join("passwd"), format!("{user}:{}:net\n", hash.text.trim()))?;
         let script = format!(
             "cd {}; rm -rf nss; mkdir nss; certutil -N -d sql:nss --empty-password{}",
             folder.display(),
@@ -116,7 +122,7 @@ impl Node for Libreswan<'_> {
         self.guest.sh(&format!(
             "[ \"$(cat /run/libreswan 2>/dev/null)\" = {package} ] || {{ cp -a {cache}/{package}/usr/libexec {cache}/{package}/usr/sbin /usr/
                mkdir -p /var/lib/ipsec /etc/ipsec.d; echo {package} >/run/libreswan; }}
-             rm -rf {RUN} /run/nss; mkdir -p {RUN}; cp -r {folder}/nss /run/nss; ip xfrm state flush; ip xfrm policy flush
+             rm -rf {RUN} /run/nss; mkdir -p {RUN}; cp -r {folder}/nss /run/nss; cp {folder}/passwd /etc/ipsec.d/passwd; ip xfrm state flush; ip xfrm policy flush
              setsid {pluto} --nofork --stderrlog --config {folder}/ipsec.conf --secretsfile {folder}/ipsec.secrets \
              --nssdir /run/nss --rundir {RUN} </dev/null >>{folder}/log 2>&1 &",
             pluto = self.program("pluto")
@@ -205,6 +211,10 @@ fn view(states: &str, status: &str, kernel: &str) -> Result<View> {
         line.map(|rest| rest.split(';').next().unwrap_or_default().to_owned())
     };
     let field = |name: &str, value: Option<String>| value.map(|value| (name.to_owned(), value));
+    // With IKEv1 a Child SA in whose place there is another waits for its end.
+    let number = |line: &str| Some(line.split_once('#')?.1.split_once(':')?.0.to_owned());
+    let up = |line: &&str| CHILD.iter().any(|words| line.contains(words)) && line.contains("newest");
+    let in_use: Vec<String> = states.lines().filter(up).filter_map(number).collect();
     for line in states.lines() {
         if IKE.iter().any(|words| line.contains(words)) && line.contains("newest") {
             let algorithm = told("IKEv2 algorithm newest:").or_else(|| told("IKEv1 algorithm newest:"));
@@ -214,7 +224,8 @@ fn view(states: &str, status: &str, kernel: &str) -> Result<View> {
         // receives with.
         let spis: Vec<&str> =
             line.split(' ').filter_map(|word| word.strip_prefix("esp.").or(word.strip_prefix("ah."))).collect();
-        if let [outbound, inbound, ..] = spis[..] {
+        let is_in_use = number(line).is_some_and(|number| in_use.contains(&number));
+        if let ([outbound, inbound, ..], true) = (&spis[..], is_in_use) {
             let spi = |word: &str| plain_spi(word.split('@').next().unwrap_or_default());
             let (spi_out, spi_in) = (spi(outbound), spi(inbound));
             let packets = (packets(kernel, &spi_in)?, packets(kernel, &spi_out)?);
