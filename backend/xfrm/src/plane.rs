@@ -213,7 +213,9 @@ impl XfrmDataPlane {
     fn sizes(&mut self) -> impl Iterator<Item = (String, u64)> {
         let states = self.netlink.ask(&Message::new(kind::GET_SAD_INFO, Body::SadInfo(0, Vec::new())));
         let states = match states.map(|answer| answer.body) {
-            Ok(Body::SadInfo(_, all)) => all.into_iter().find_map(|it| if let SadInfo::Count(count) = it { Some(count) } else { None }),
+            Ok(Body::SadInfo(_, all)) => {
+                all.into_iter().find_map(|it| if let SadInfo::Count(count) = it { Some(count) } else { None })
+            }
             _ => None,
         };
         let policies = self.netlink.ask(&Message::new(kind::GET_SPD_INFO, Body::SpdInfo(0, Vec::new())));

@@ -191,8 +191,24 @@ mod tests {
     const CAPTURED: &str = include_str!("../tests/captured/6.12-iproute2-6.15.hex");
     /// We use none of it, or it is the kernel's or `ip`'s default.
     const LEFT_OUT: [&str; 18] = [
-        "limit", "replay-seq", "replay-oseq", "ptype", "dev lo", "localok", "icmp", "tfcpad", "mode ro", "decap-dscp", "coa",
-        "allow", "auth hmac", " 0x0102 128", "spi 0x1000 reqid", "list", "level", "proto comp reqid",
+        "limit",
+        "replay-seq",
+        "replay-oseq",
+        "ptype",
+        "dev lo",
+        "localok",
+        "icmp",
+        "tfcpad",
+        "mode ro",
+        "decap-dscp",
+        "coa",
+        "allow",
+        "auth hmac",
+        " 0x0102 128",
+        "spi 0x1000 reqid",
+        "list",
+        "level",
+        "proto comp reqid",
     ];
 
     /// The words of a line in an order of their own, without keys, quotes and what is the default, and with numbers as `ip` takes them in
@@ -216,7 +232,9 @@ mod tests {
     fn a_line_says_what_ip_would_have_been_told() {
         let (mut compared, mut other) = (0, Vec::new());
         for (command, sent) in CAPTURED.lines().zip(CAPTURED.lines().skip(1)) {
-            let (Some(command), Some(digits)) = (command.strip_prefix("# "), sent.strip_prefix("K< xfrm ")) else { continue };
+            let (Some(command), Some(digits)) = (command.strip_prefix("# "), sent.strip_prefix("K< xfrm ")) else {
+                continue;
+            };
             let change = ["state add", "state delete", "policy add", "policy delete"];
             let ours = change.iter().any(|words| command.starts_with(&format!("ip xfrm {words} ")));
             if !ours || LEFT_OUT.iter().any(|words| command.contains(words)) {

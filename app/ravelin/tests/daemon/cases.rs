@@ -231,7 +231,10 @@ fn without_esp_in_the_kernel_ours_takes_its_place() -> Result<(), &'static str> 
     }
     let daemon = lab.daemon("--rc ike_rc --data-plane auto");
     let log = lab.log();
-    assert!(log.contains("the kernel's IPsec cannot be used") && log.contains("ours in user space takes its place"), "{log}");
+    assert!(
+        log.contains("the kernel's IPsec cannot be used") && log.contains("ours in user space takes its place"),
+        "{log}"
+    );
     assert_eq!(traces(), [true; 3]);
     daemon.end(Signal::TERM);
     // Who wants the kernel's alone is told why not.
