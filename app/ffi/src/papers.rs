@@ -8,8 +8,8 @@ use ravelin_crypto::SecureRandom;
 use ravelin_crypto_aws_lc::SystemRandom;
 use ravelin_eap::{Forgetful, Tools};
 use ravelin_ike::{Answer, Desk, Question};
-use ravelin_pki::Time;
 use ravelin_pki::auth::World;
+use ravelin_pki::{Time, memory};
 use ravelin_tls::Maker;
 
 use crate::crypto::provider;
@@ -21,7 +21,7 @@ pub(crate) fn answer(question: Question, model: Option<&Model>) -> Answer {
     let crypto = provider();
     // Certificates are valid by the calendar, which the time of an endpoint knows nothing of.
     let now = Time(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()));
-    let world = World { now, crls: &papers.crls, answers: &[] };
+    let world = World { now, crls: &papers.crls, answers: &[], memory: &memory::Forgetful };
     let tls = Maker { keys: &keys, world, crypto: &crypto };
     let eap = Tools { memory: &Forgetful, random: &|out| SystemRandom.fill(out), tls: &tls };
     question.answer(Desk { keys: &keys, world, crypto: &crypto, eap })

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use ravelin_crypto::CryptoProvider;
 use ravelin_pki::auth::{Trust, World};
 use ravelin_pki::ocsp::Answer;
-use ravelin_pki::{Certificate, Crl, Time, Usage, path};
+use ravelin_pki::{Certificate, Crl, Time, Usage, memory, path};
 use ravelin_types::Identity;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -42,7 +42,7 @@ impl Judge {
 
     fn judge(&self, own: &CertificateDer<'_>, others: &[CertificateDer<'_>], usage: Usage) -> Result<(), Error> {
         let sent: Vec<&[u8]> = std::iter::once(own).chain(others).map(AsRef::as_ref).collect();
-        let world = World { now: self.now, crls: &self.crls, answers: &self.answers };
+        let world = World { now: self.now, crls: &self.crls, answers: &self.answers, memory: &memory::Forgetful };
         match self.trust.judge_tls(self.peer.as_ref(), &sent, usage, world, &self.crypto) {
             Ok(certificate) => {
                 let _ = self.found.set(certificate);

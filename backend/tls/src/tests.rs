@@ -9,7 +9,7 @@ use ravelin_eap::{
     Account, Accounts, Authenticator, Client, Conversation, Forgetful, Method, Peer, Proven, Server, Step, Tools,
 };
 use ravelin_pki::auth::{Credential, Trust, World};
-use ravelin_pki::{Certificate, Crl, Time};
+use ravelin_pki::{Certificate, Crl, Time, memory};
 use ravelin_testkit::papers::{self, Kind, Paper};
 use ravelin_types::{Identity, Secret};
 use ravelin_wire::ike::v2::{Eap, EapCode};
@@ -51,7 +51,7 @@ fn turn(side: &Side, conversation: &mut Conversation, heard: Option<&Eap>) -> St
     let crypto = ravelin_crypto_aws_lc::provider();
     let keys = |name: &str| side.keys.get(name).cloned();
     // 2026-06-01
-    let world = World { now: Time(1_780_272_000), crls: &side.crls, answers: &[] };
+    let world = World { now: Time(1_780_272_000), crls: &side.crls, answers: &[], memory: &memory::Forgetful };
     let maker = Maker { keys: &keys, world, crypto: &crypto };
     conversation.turn(heard, Tools { memory: &Forgetful, random: &|out| out.fill(7), tls: &maker })
 }

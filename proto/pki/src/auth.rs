@@ -21,6 +21,7 @@ use crate::announce::Accepts;
 use crate::attribute::{AttributeCertificate, Membership};
 use crate::certificate::Certificate;
 use crate::fault::Fault;
+use crate::memory::Memory;
 use crate::ocsp::{Answer, Enquiry};
 use crate::path::{self, Path, Rules, Time, Usage};
 use crate::reference::{self, Lookup};
@@ -124,7 +125,7 @@ pub struct Claim<'a> {
     pub octets: &'a [u8],
 }
 
-/// The time, and what is known about revocation.
+/// The time, and what is known about certificates.
 #[derive(Clone, Copy, Debug)]
 pub struct World<'a> {
     /// When.
@@ -133,6 +134,8 @@ pub struct World<'a> {
     pub crls: &'a [Crl],
     /// Answers of OCSP responders.
     pub answers: &'a [Answer],
+    /// What is remembered of certificates.
+    pub memory: &'a dyn Memory,
 }
 
 /// Why a peer is not believed, or why we cannot sign.
@@ -314,9 +317,9 @@ impl Trust {
             return Err(Fault::TooMuch("certificates of a peer").into());
         }
         let (first, rest) = sent.split_first().ok_or(Fault::None)?;
-        let leaf = Certificate::parse(first)?;
+        let leaf = rules.memory.parse(first)?;
         // What a peer sends beside its own certificate only helps: what cannot be read helps nobody.
-        let mut others: Vec<Certificate> = rest.iter().filter_map(|der| Certificate::parse(der).ok()).collect();
+        let mut others: Vec<Certificate> = rest.iter().filter_map(|der| rules.memory.parse(der).ok()).collect();
         others.extend_from_slice(&self.others);
         if self.pinned.is_empty() {
             let path = path::find(&leaf, &others, &self.anchors, rules, crypto)?;
@@ -377,9 +380,9 @@ impl Trust {
     }
 
     fn rules<'a>(&'a self, world: World<'a>) -> Rules<'a> {
-        let World { now, crls, answers } = world;
+        let World { now, crls, answers, memory } = world;
         let revocation = Revocation { crls, answers, places: &self.places, demand: self.revocation };
-        Rules { now, usage: Usage::Ike, policies: &self.policies, revocation, restrictions: &self.restrictions }
+        Rules { now, usage: Usage::Ike, policies: &self.policies, revocation, restrictions: &self.restrictions, memory }
     }
 
     fn verify(&self, key: &dyn PublicKey, claim: Claim<'_>) -> Result<(), Refusal> {

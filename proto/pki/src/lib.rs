@@ -22,6 +22,7 @@ mod certificate;
 mod constraints;
 mod fault;
 pub mod limits;
+pub mod memory;
 pub mod names;
 pub mod ocsp;
 pub mod path;

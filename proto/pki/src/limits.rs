@@ -47,3 +47,7 @@ pub const RESPONDERS: usize = 4;
 
 /// OCSP answers of a peer that are looked at: one for each certificate of its own path, as a rule for the first.
 pub const PEER_ANSWERS: usize = 4;
+
+/// Bytes of certificates that are remembered of late, and again of those before them: of ECDSA some thousand each. Decoded
+/// they take about four times as much.
+pub const REMEMBERED: usize = 512 * 1024;

@@ -208,12 +208,16 @@ impl Enquiry {
     fn has_authorized(&self, delegate: &Certificate, now: Time, crypto: &CryptoProvider) -> bool {
         let extensions = delegate.extensions();
         let (from, until) = delegate.valid();
+        let by_issuer = || {
+            let subject = || delegate.subject().to_string();
+            path::check_signed(delegate.signed(), &subject, &self.issuer, &Restrictions::default(), crypto).is_ok()
+        };
         extensions.usages.as_ref().is_some_and(|usages| usages.contains(&oid::OCSP_SIGNING))
             && extensions.key_usage.as_ref().is_none_or(|usage| usage.digital_signature())
             && extensions.unknown.is_none()
             && (from..=until).contains(&now.0)
             && delegate.issuer().is(self.issuer.subject())
-            && path::check_signature(delegate, &self.issuer, &Restrictions::default(), crypto).is_ok()
+            && by_issuer()
     }
 }
 

@@ -5,7 +5,8 @@
 //! 2. Each complete path is validated from the anchor down. The first valid one is the answer.
 //! 3. Without one, the fault told is that of the longest way: what an operator has to mend.
 //!
-//! The search verifies at most [`limits::SIGNATURES`] signatures, whatever a peer sends.
+//! The search verifies at most [`limits::SIGNATURES`] signatures, whatever a peer sends, and none that is known to be good
+//! ([`memory`](crate::memory)).
 
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
@@ -21,6 +22,7 @@ use x509_cert::spki::SubjectPublicKeyInfoRef;
 use crate::certificate::Certificate;
 use crate::constraints::Constraints;
 use crate::fault::Fault;
+use crate::memory::Memory;
 use crate::restriction::Restrictions;
 use crate::revocation::{self, Revocation};
 use crate::{algorithm, limits, oid, policy};
@@ -55,6 +57,8 @@ pub struct Rules<'a> {
     pub revocation: Revocation<'a>,
     /// Which keys and signatures are accepted.
     pub restrictions: &'a Restrictions,
+    /// What is remembered of certificates.
+    pub memory: &'a dyn Memory,
 }
 
 /// A valid path, the end certificate first, the anchor last.
@@ -78,7 +82,10 @@ pub fn find(
         return search.validate(&chain).map(|()| Path(chain));
     }
     match search.extend(&mut chain) {
-        Some(path) => Ok(path),
+        Some(path) => {
+            rules.memory.keep(&path);
+            Ok(path)
+        }
         None => Err(search.fault.map_or(Fault::None, |(_, fault)| fault)),
     }
 }
@@ -158,7 +165,12 @@ impl Search<'_> {
             return Err(Fault::TooMuch("certificates of one name"));
         }
         self.signatures += 1;
-        check_signature(certificate, issuer, self.rules.restrictions, self.crypto)
+        let (Rules { restrictions, memory, .. }, subject) = (self.rules, || certificate.subject().to_string());
+        let signed @ (_, algorithm, _) = certificate.signed();
+        match memory.knows(certificate, issuer) {
+            true => accepted(algorithm, &subject, restrictions).map(|_| ()),
+            false => check_signed(signed, &subject, issuer, restrictions, self.crypto),
+        }
     }
 
     /// RFC 5280 §6.1.2 to §6.1.5. Signatures and issuers were checked when the path was built.
@@ -217,16 +229,6 @@ fn may_have_issued(issuer: &Certificate, certificate: &Certificate) -> bool {
     keys_fit && !certificate.issuer().is_empty() && issuer.subject().is(certificate.issuer())
 }
 
-/// Whether the key of `issuer` made the signature of `certificate`.
-pub(crate) fn check_signature(
-    certificate: &Certificate,
-    issuer: &Certificate,
-    restrictions: &Restrictions,
-    crypto: &CryptoProvider,
-) -> Result<(), Fault> {
-    check_signed(certificate.signed(), &|| certificate.subject().to_string(), issuer, restrictions, crypto)
-}
-
 /// Whether `issuer` made the signature of what is called `subject`: what is signed, the AlgorithmIdentifier, the signature.
 pub(crate) fn check_signed(
     (tbs, algorithm, signature): (&[u8], &[u8], &[u8]),
@@ -235,15 +237,25 @@ pub(crate) fn check_signed(
     restrictions: &Restrictions,
     crypto: &CryptoProvider,
 ) -> Result<(), Fault> {
-    let scheme = known(algorithm).map_err(|how| Fault::WeakSignature(subject(), how))?;
-    if !restrictions.in_chain(scheme) {
-        let how = alloc::format!("is signed by {scheme}");
-        return Err(match restrictions.any() {
-            true => Fault::Restricted(subject(), how, restrictions.words.clone()),
-            false => Fault::WeakSignature(subject(), scheme.to_string()),
-        });
-    }
+    let scheme = accepted(algorithm, subject, restrictions)?;
     key(issuer, crypto)?.verify(scheme, tbs, signature).map_err(|_| Fault::BadSignature(subject()))
+}
+
+/// The scheme by which what is called `subject` is signed, if it is one that is accepted.
+fn accepted(
+    algorithm: &[u8],
+    subject: &dyn Fn() -> String,
+    restrictions: &Restrictions,
+) -> Result<SignatureScheme, Fault> {
+    let scheme = known(algorithm).map_err(|how| Fault::WeakSignature(subject(), how))?;
+    if restrictions.in_chain(scheme) {
+        return Ok(scheme);
+    }
+    let how = alloc::format!("is signed by {scheme}");
+    Err(match restrictions.any() {
+        true => Fault::Restricted(subject(), how, restrictions.words.clone()),
+        false => Fault::WeakSignature(subject(), scheme.to_string()),
+    })
 }
 
 /// Whether the key of `issuer` made the signature of `certificate`, by whichever scheme.

@@ -5,7 +5,7 @@ use ravelin_crypto_aws_lc::provider;
 use ravelin_pki::announce::{Accepts, Method};
 use ravelin_pki::auth::{Claim, Credential, Trust, World};
 use ravelin_pki::restriction::{Family, KeyRule, SchemeRule};
-use ravelin_pki::{Certificate, Restrictions, Time, Wish, algorithm};
+use ravelin_pki::{Certificate, Restrictions, Time, Wish, algorithm, memory};
 use ravelin_testkit::papers::{self, Kind, Paper};
 use ravelin_types::Identity;
 
@@ -47,7 +47,7 @@ fn a_proof_by_each_announced_method_is_accepted() {
                 credential.prove(&*key, &only, b"octets").unwrap_or_else(|why| panic!("{kind:?} {method}: {why}"));
             assert_eq!(proof.method, method.number, "{kind:?}");
             let identity = &Identity::Fqdn("peer.example.org".into());
-            let world = World { now: NOW, crls: &[], answers: &[] };
+            let world = World { now: NOW, crls: &[], answers: &[], memory: &memory::Forgetful };
             let certificates = &credential.payloads(Wish::default(), world);
             let claim = Claim { identity, certificates, proof: &proof, octets: b"octets" };
             trust.judge(claim, world, &crypto).unwrap_or_else(|why| panic!("{kind:?} {method}: {why}"));

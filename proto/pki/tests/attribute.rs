@@ -4,12 +4,12 @@
 use ravelin_crypto_aws_lc::provider;
 use ravelin_pki::announce::Accepts;
 use ravelin_pki::auth::{Claim, Credential, Trust, World};
-use ravelin_pki::{AttributeCertificate, Certificate, Demand, Fault, Membership, Time, Wish};
+use ravelin_pki::{AttributeCertificate, Certificate, Demand, Fault, Membership, Time, Wish, memory};
 use ravelin_types::Identity;
 
 /// 2026-12-02.
 const NOW: Time = Time(1_796_169_600);
-const WORLD: World<'_> = World { now: NOW, crls: &[], answers: &[] };
+const WORLD: World<'_> = World { now: NOW, crls: &[], answers: &[], memory: &memory::Forgetful };
 
 macro_rules! file {
     ($name:literal) => {

@@ -7,7 +7,7 @@ use ravelin_pki::auth::{Claim, Credential, Trust, World, requests};
 use ravelin_pki::ocsp::{Answer, Enquiry, Failure, NONCE, Status as Declined};
 use ravelin_pki::revocation::Revocation;
 use ravelin_pki::{
-    Certificate, Crl, Demand, Fault, Places, Restrictions, Rules, Source, Time, Usage, Wish, limits, path,
+    Certificate, Crl, Demand, Fault, Places, Restrictions, Rules, Source, Time, Usage, Wish, limits, memory, path,
 };
 use ravelin_testkit::ocsp::{Reply, Status, bare};
 use ravelin_testkit::papers::{self, Kind, Paper};
@@ -174,7 +174,14 @@ fn what_a_responder_says_is_what_a_path_is_judged_by() {
     let (leaf, ca) = (scene.enquiry.certificate().clone(), parsed(&scene.ca));
     let judge = |answers: &[Answer], crls: &[Crl], demand: Demand, now: Time| {
         let revocation = Revocation { crls, answers, places: &[], demand };
-        let rules = Rules { now, usage: Usage::Ike, policies: &[], revocation, restrictions: &Restrictions::default() };
+        let rules = Rules {
+            now,
+            usage: Usage::Ike,
+            policies: &[],
+            revocation,
+            restrictions: &Restrictions::default(),
+            memory: &memory::Forgetful,
+        };
         path::find(&leaf, &[], std::slice::from_ref(&ca), &rules, &provider()).map(|_| ())
     };
     let (good, gone) = (scene.own(&scene.reply(Status::Good)), scene.own(&scene.reply(Status::Revoked)));
@@ -204,8 +211,9 @@ fn responders_are_asked_first_and_lists_if_they_do_not_answer() {
     let scene = scene(Kind::P256);
     let trust = Trust { anchors: [parsed(&scene.ca)].into(), ..Trust::default() };
     let sent = [(4, scene.enquiry.certificate().der().to_vec())];
-    let sources =
-        |answers: &[Answer], crls: &[Crl], now| trust.sources(&sent, World { now, crls, answers }, &provider());
+    let sources = |answers: &[Answer], crls: &[Crl], now| {
+        trust.sources(&sent, World { now, crls, answers, memory: &memory::Forgetful }, &provider())
+    };
     let responder = Source::Responder(OCSP.into(), scene.enquiry.clone());
     assert_eq!(sources(&[], &[], NOW), [vec![responder.clone(), Source::List(CRL.into())]]);
     // A list is no reason not to ask: the responder knows sooner.
@@ -220,7 +228,11 @@ fn responders_are_asked_first_and_lists_if_they_do_not_answer() {
     }
     // Of whom nobody vouches for, nobody is asked.
     let nobody = Trust { anchors: [parsed(&papers::root("ca", Kind::P256))].into(), ..Trust::default() };
-    assert!(nobody.sources(&sent, World { now: NOW, crls: &[], answers: &[] }, &provider()).is_empty());
+    assert!(
+        nobody
+            .sources(&sent, World { now: NOW, crls: &[], answers: &[], memory: &memory::Forgetful }, &provider())
+            .is_empty()
+    );
 }
 
 // What is configured about an authority comes before what its certificates say, and is for those that it issued alone.
@@ -238,7 +250,11 @@ fn an_authority_may_be_asked_elsewhere_than_its_certificates_say() {
     let uris = |places: Places, leaf: &[u8]| {
         let anchors = [parsed(&scene.ca)].into();
         let trust = Trust { anchors, places: [places].into(), ..Trust::default() };
-        let sources = trust.sources(&[(4, leaf.to_vec())], World { now: NOW, crls: &[], answers: &[] }, &provider());
+        let sources = trust.sources(
+            &[(4, leaf.to_vec())],
+            World { now: NOW, crls: &[], answers: &[], memory: &memory::Forgetful },
+            &provider(),
+        );
         sources.concat().iter().map(|source| source.uri().to_owned()).collect::<Vec<_>>()
     };
     let said = scene.enquiry.certificate().der();
@@ -250,8 +266,14 @@ fn an_authority_may_be_asked_elsewhere_than_its_certificates_say() {
     // With such a place it must be known where it must be if there is one.
     let judge = |places: &[Places]| {
         let revocation = Revocation { crls: &[], answers: &[], places, demand: Demand::IfUri };
-        let rules =
-            Rules { now: NOW, usage: Usage::Ike, policies: &[], revocation, restrictions: &Restrictions::default() };
+        let rules = Rules {
+            now: NOW,
+            usage: Usage::Ike,
+            policies: &[],
+            revocation,
+            restrictions: &Restrictions::default(),
+            memory: &memory::Forgetful,
+        };
         path::find(&parsed(&plain), &[], &[parsed(&scene.ca)], &rules, &provider()).is_ok()
     };
     assert!(judge(&[]) && judge(&[at(&other)]) && !judge(&[at(&scene.ca)]));
@@ -270,7 +292,7 @@ fn a_peer_brings_the_answer_about_itself() {
     let key = crypto.signatures.unwrap().private_key(&peer.pkcs8).unwrap();
     let proof = credential.prove(&*key, &Accepts { hashes: Some(vec![2]), methods: None }, b"octets").unwrap();
     let trust = |revocation| Trust { anchors: [parsed(&scene.ca)].into(), revocation, ..Trust::default() };
-    let world = World { now: NOW, crls: &[], answers: &[] };
+    let world = World { now: NOW, crls: &[], answers: &[], memory: &memory::Forgetful };
     let judge = |brought: &[Vec<u8>], revocation| {
         let brought = brought.iter().map(|der| (14, der.clone()));
         let certificates: Vec<_> = credential.payloads(Wish::default(), world).into_iter().chain(brought).collect();

@@ -6,14 +6,14 @@ use ravelin_pki::announce::Accepts;
 use ravelin_pki::auth::{Claim, Credential, Trust, World};
 use ravelin_pki::ocsp::{Enquiry, NONCE};
 use ravelin_pki::reference::{self, Kind};
-use ravelin_pki::{Certificate, Fault, Lookup, Places, Reference, Time, Wish, limits};
+use ravelin_pki::{Certificate, Fault, Lookup, Places, Reference, Time, Wish, limits, memory};
 use ravelin_testkit::ocsp::{Reply, Status};
 use ravelin_testkit::papers::{self, Kind as Key, Paper};
 use ravelin_types::Identity;
 
 /// 2026-06-01.
 const NOW: Time = Time(1_780_272_000);
-const WORLD: World<'_> = World { now: NOW, crls: &[], answers: &[] };
+const WORLD: World<'_> = World { now: NOW, crls: &[], answers: &[], memory: &memory::Forgetful };
 const BASE: &str = "http://certs.example.org/";
 const LOOKUP: Wish = Wish { lookup: true, status: false };
 const STATUS: Wish = Wish { lookup: false, status: true };

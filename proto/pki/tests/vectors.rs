@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use ravelin_crypto_aws_lc::{Contents, provider};
 use ravelin_pki::revocation::Revocation;
-use ravelin_pki::{Certificate, Crl, Demand, Fault, Path, Restrictions, Rules, Time, Usage, path};
+use ravelin_pki::{Certificate, Crl, Demand, Fault, Path, Restrictions, Rules, Time, Usage, memory, path};
 use serde_json::Value;
 
 fn der(base64: &str) -> Vec<u8> {
@@ -52,6 +52,7 @@ fn nist_pkits() {
                 policies: &[],
                 revocation,
                 restrictions: &Restrictions::default(),
+                memory: &memory::Forgetful,
             };
             path::find(&leaf, &others, std::slice::from_ref(&anchor), &rules, &provider())
         };
@@ -110,6 +111,7 @@ fn x509_limbo() {
                 policies: &[],
                 revocation: Revocation { crls: &crls, answers: &[], places: &[], demand: Demand::Relaxed },
                 restrictions: &Restrictions::default(),
+                memory: &memory::Forgetful,
             };
             path::find(&leaf, &parsed(&case["others"]), &parsed(&case["trusted"]), &rules, &provider())?;
             match case["name"]["value"].as_str() {

@@ -21,7 +21,7 @@ use ravelin_crypto_aws_lc::SystemRandom;
 use ravelin_eap::tls::{NoTls, TlsMaker, TlsSide};
 use ravelin_eap::{Account, Accounts, Authenticator, Conversation, Memory, Method, Server, Sims, Step, Tools};
 use ravelin_pki::auth::{Credential, World};
-use ravelin_pki::{Certificate, Time};
+use ravelin_pki::{Certificate, Time, memory};
 use ravelin_radius::{Attribute, Code, Packet};
 use ravelin_testkit::papers::{self, Kind};
 use ravelin_tls::Maker;
@@ -82,7 +82,7 @@ fn a_password_of_wpa_supplicant_is_taken_inside_tls() -> Result<()> {
         .context("a private key")?
         .into();
     let keys = |_: &str| Some(key.clone());
-    let world = World { now: Time(1_780_272_000), crls: &[], answers: &[] };
+    let world = World { now: Time(1_780_272_000), crls: &[], answers: &[], memory: &memory::Forgetful };
     let tls = Maker { keys: &keys, world, crypto: &crypto };
     for (method, eap, inside) in [
         (Method::Ttls, "TTLS", "auth=PAP"),

@@ -30,6 +30,7 @@ use ravelin_crypto_aws_lc::SystemRandom;
 use ravelin_eap::{Conversation, Memory, Sims, Tools};
 use ravelin_ike::{Answer, Desk, OpId, Question};
 use ravelin_pki::auth::World;
+use ravelin_pki::memory::{self, Seen};
 use ravelin_pki::reference::{self, Reference};
 use ravelin_pki::{Crl, Lookup, Time};
 use ravelin_radius_client::{Authorizer, Client, Demand, Heard, Record, Verdict};
@@ -64,6 +65,7 @@ struct Answerer {
     crypto: CryptoProvider,
     library: Arc<Library>,
     sims: Arc<Kept>,
+    shown: Arc<Shown>,
 }
 
 /// What the threads have that everything goes through first.
@@ -84,6 +86,16 @@ impl Memory for Kept {
     }
 }
 
+/// What is remembered of certificates that peers have shown, from the start of the daemon on.
+#[derive(Default)]
+struct Shown(Mutex<Seen>);
+
+impl memory::Memory for Shown {
+    fn with(&self, act: &mut dyn FnMut(&mut Seen)) {
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
 impl Clerk {
     /// Starts the threads.
     ///
@@ -98,7 +110,14 @@ impl Clerk {
         let work = Arc::new(Mutex::new(work));
         let fetcher = Arc::new(Fetcher::new(library.clone(), to_threads.clone(), crypto));
         let waker = Arc::new(waker);
-        let answerer = Answerer { done: done.clone(), waker: waker.clone(), crypto, library, sims: Arc::default() };
+        let answerer = Answerer {
+            done: done.clone(),
+            waker: waker.clone(),
+            crypto,
+            library,
+            sims: Arc::default(),
+            shown: Arc::default(),
+        };
         let names = answerer.clone();
         let host_names = HostNames::of_the_system(move |op, answer| _ = names.give((op, answer)));
         let front = Front { answerer, fetcher, tokens: Arc::default() };
@@ -214,7 +233,7 @@ impl Front {
 
     /// The question, unless it waits from now on for what is to be had elsewhere.
     fn enough(&self, mut asked: Asked) -> Option<Asked> {
-        let Answerer { library, crypto, .. } = &self.answerer;
+        let Answerer { library, crypto, shown, .. } = &self.answerer;
         let time = now();
         if let Question::Judge { trust, certificates, .. } = &mut asked.1 {
             let permitted = |reference: &Reference| trust.lookup.permits(&reference.url);
@@ -226,7 +245,7 @@ impl Front {
             }
         }
         let (crls, answers) = (known(library, &asked.2), library.answers());
-        let world = World { now: time, crls: &crls, answers: &answers };
+        let world = World { now: time, crls: &crls, answers: &answers, memory: &**shown };
         let wanted = match &asked.1 {
             Question::Judge { trust, certificates, .. } => trust.sources(certificates, world, crypto),
             Question::Sign { credential, wish, .. } => credential.sources(*wish, world),
@@ -243,7 +262,8 @@ impl Answerer {
     /// `false`: nobody takes answers any more.
     fn answer(&self, (op, question, papers): Asked) -> bool {
         let (crls, answers) = (known(&self.library, &papers), self.library.answers());
-        let (world, crypto) = (World { now: now(), crls: &crls, answers: &answers }, &self.crypto);
+        let world = World { now: now(), crls: &crls, answers: &answers, memory: &*self.shown };
+        let crypto = &self.crypto;
         let keys = |name: &str| papers.keys.get(name).cloned();
         let answer = question.answer(Desk {
             keys: &keys,

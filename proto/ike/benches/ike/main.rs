@@ -59,22 +59,26 @@ fn methods() {
 fn set_up() {
     let configs = [ends::config("192.0.2.1", "192.0.2.2"), ends::config("192.0.2.2", "192.0.2.1")];
     let ke = provider().ke(KeMethod::CURVE25519).expect("the provider has Curve25519");
-    compare("", "key exchange", &configs, || exchange(ke));
+    compare("", "key exchange", &configs, || {}, || exchange(ke));
     let signatures = papers::signatures();
     let [a, b] = configs;
     let configs = [papers::with_certificates(a, 0), papers::with_certificates(b, 1)];
-    compare(" with ECDSA P-256", "key exchange, signatures and verifications", &configs, || {
+    let all = "key exchange, signatures and verifications";
+    let cryptography = || {
         exchange(ke);
         signatures();
-    });
+    };
+    compare(" with ECDSA P-256", all, &configs, papers::forget, cryptography);
+    compare(" with ECDSA P-256 of a peer that comes back", all, &configs, || {}, cryptography);
 }
 
-/// Set-ups of this configuration against their cryptography, between ends that have had others before.
-fn compare(with: &str, what: &str, configs: &[Config; 2], cryptography: impl Fn()) {
+/// Set-ups of this configuration against their cryptography, between ends that have had others before; `ready` comes before each.
+fn compare(with: &str, what: &str, configs: &[Config; 2], ready: impl Fn(), cryptography: impl Fn()) {
     let configs = configs.each_ref().map(|config| Arc::new(config.clone()));
     let (mut set_up, mut bare) = (Vec::new(), Vec::new());
     let [mut a, mut b] = configs.each_ref().map(ends::endpoint);
     for _ in 0..ROUNDS {
+        ready();
         set_up.push(time(|| ends::establish(&mut a, &mut b)));
         ends::run(&mut a, &mut b, Command::TerminateIke(None));
         bare.push(time(&cryptography));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use ravelin_crypto::SecureRandom;
 use ravelin_crypto::signature::{HashAlg, PrivateKey, PublicKey, SignatureScheme};
@@ -11,6 +11,7 @@ use ravelin_eap::{Forgetful, Tools};
 use ravelin_ike::config::{LocalAuth, RemoteAuth};
 use ravelin_ike::{Answer, Config, Desk, Question};
 use ravelin_pki::auth::{Credential, Trust, World};
+use ravelin_pki::memory::{Memory, Seen};
 use ravelin_pki::{Certificate, Time};
 use ravelin_testkit::papers::{self, Kind, Paper};
 use ravelin_tls::Maker;
@@ -44,6 +45,22 @@ static PAPERS: LazyLock<Papers> = LazyLock::new(|| {
     }
 });
 
+/// What both ends remember of certificates.
+struct Shown(Mutex<Seen>);
+
+static SHOWN: LazyLock<Shown> = LazyLock::new(|| Shown(Mutex::default()));
+
+impl Memory for Shown {
+    fn with(&self, act: &mut dyn FnMut(&mut Seen)) {
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// The ends have never seen each other's certificate.
+pub fn forget() {
+    SHOWN.with(&mut |seen| *seen = Seen::default());
+}
+
 /// The same with certificates instead of the pre-shared key, for the end of this number.
 pub fn with_certificates(mut config: Config, end: usize) -> Config {
     let own = PAPERS.ends[end].clone();
@@ -61,7 +78,7 @@ pub fn with_certificates(mut config: Config, end: usize) -> Config {
 /// Answers a question of either end.
 pub fn answer(question: Question) -> Answer {
     let keys = |name: &str| PAPERS.keys.get(name).cloned();
-    let world = World { now: NOW, crls: &[], answers: &[] };
+    let world = World { now: NOW, crls: &[], answers: &[], memory: &*SHOWN };
     let crypto = provider();
     let tls = Maker { keys: &keys, world, crypto: &crypto };
     let eap = Tools { memory: &Forgetful, random: &|out| SystemRandom.fill(out), tls: &tls };

@@ -17,7 +17,7 @@ use ravelin_ike::{
     StreamOp, Transmit,
 };
 use ravelin_pki::auth::World;
-use ravelin_pki::{Crl, Time};
+use ravelin_pki::{Crl, Time, memory};
 use ravelin_testkit::SeededRandom;
 use ravelin_tls::Maker;
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, DataPlaneOp, Table};
@@ -95,7 +95,7 @@ impl Papers {
         let now = self.now();
         let crypto = provider();
         let keys = |name: &str| self.keys.get(name).cloned();
-        let world = World { now, crls: &self.crls, answers: &self.answers };
+        let world = World { now, crls: &self.crls, answers: &self.answers, memory: &memory::Forgetful };
         let tls = Maker { keys: &keys, world, crypto: &crypto };
         // A key exchange may draw again.
         let random = Mutex::new(SeededRandom::new(3));

@@ -12,6 +12,7 @@ use ravelin_crypto_aws_lc::SystemRandom;
 use ravelin_eap::{Forgetful, Tools};
 use ravelin_ike::Desk;
 use ravelin_pki::auth::World;
+use ravelin_pki::memory;
 use ravelin_tls::Maker;
 use ravelin_types::Secret;
 use ravelin_types::dataplane::{DataPlane, DataPlaneError, SaStatus, Settled, Table};
@@ -195,7 +196,7 @@ impl Bench {
         for (op, question, papers) in asked {
             let crypto = ike_provider();
             let keys = |name: &str| papers.keys.get(name).cloned();
-            let world = World { now: clerk::now(), crls: &papers.crls, answers: &[] };
+            let world = World { now: clerk::now(), crls: &papers.crls, answers: &[], memory: &memory::Forgetful };
             let random = |out: &mut [u8]| SystemRandom.fill(out);
             let eap =
                 Tools { random: &random, memory: &Forgetful, tls: &Maker { keys: &keys, world, crypto: &crypto } };

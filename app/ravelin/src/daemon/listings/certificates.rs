@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use ravelin_control::Message;
 use ravelin_crypto::signature::KeyKind;
 use ravelin_pki::revocation::Revocation;
-use ravelin_pki::{Certificate, Date, Demand, Restrictions, Rules, Time, Usage, path};
+use ravelin_pki::{Certificate, Date, Demand, Restrictions, Rules, Time, Usage, memory, path};
 
 use crate::daemon::core::Core;
 use crate::daemon::plane::Plane;
@@ -64,7 +64,8 @@ impl<P: Plane> Core<P> {
         let revocation = Revocation { crls: &crls, answers: &answers, places: &[], demand: Demand::Relaxed };
         // Which remote asks is not known: what some accept is told with that.
         let named = Restrictions { dsa: true, ..Restrictions::default() };
-        let rules = Rules { now: Time(now), usage, policies: &[], revocation, restrictions: &named };
+        let memory = &memory::Forgetful;
+        let rules = Rules { now: Time(now), usage, policies: &[], revocation, restrictions: &named, memory };
         let others: Vec<Certificate> = others
             .iter()
             .cloned()
