@@ -403,7 +403,7 @@ struct Pool {
 }
 
 impl Pool {
-    const SIZE: usize = 4 * limits::NONCE_LEN;
+    const SIZE: usize = 16 * limits::NONCE_LEN;
 
     /// Fills `out`, which is no longer than a nonce, with bytes that nobody had before.
     fn take(&mut self, out: &mut [u8], rng: &mut dyn SecureRandom) {
