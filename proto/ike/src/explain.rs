@@ -47,8 +47,12 @@ pub struct Gap {
 }
 
 /// What is missing between the two proposals that come closest.
-pub(crate) fn gaps(offered: &[Proposal], ours: &[Proposal]) -> Vec<Gap> {
-    let pairs = offered.iter().take(REPORT_LINES).flat_map(|theirs| ours.iter().map(move |own| (theirs, own)));
+pub(crate) fn gaps(offered: &[impl AsRef<Proposal>], ours: &[Proposal]) -> Vec<Gap> {
+    let pairs = offered
+        .iter()
+        .map(AsRef::as_ref)
+        .take(REPORT_LINES)
+        .flat_map(|theirs| ours.iter().map(move |own| (theirs, own)));
     let pairs = pairs.filter(|(theirs, own)| theirs.protocol == own.protocol);
     pairs.map(|(theirs, own)| between(theirs, own)).min_by_key(Vec::len).unwrap_or_default()
 }
@@ -199,6 +203,6 @@ mod tests {
         // What follows from another difference is none of its own.
         let found = gaps(&[proposal(&[cbc, sha, prf, large])], &ours[..1]);
         assert_eq!(found.iter().map(|gap| gap.kind).collect::<Vec<_>>(), [TransformType::ENCR]);
-        assert!(gaps(&[], &ours).is_empty());
+        assert!(gaps(&ours[..0], &ours).is_empty());
     }
 }

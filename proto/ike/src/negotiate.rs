@@ -54,7 +54,7 @@ pub(crate) enum ChildKe {
 /// Chooses the algorithms of an IKE SA. `sent` is the method of the peer's KE payload; `more` says whether both sides
 /// can do additional key exchanges.
 pub(crate) fn ike(
-    offered: &[Proposal],
+    offered: &[impl AsRef<Proposal>],
     ours: &[Proposal],
     sent: Option<KeMethod>,
     more: bool,
@@ -74,7 +74,7 @@ pub(crate) fn ike(
 
 /// Chooses the algorithms of a Child SA, ESP or AH.
 pub(crate) fn child(
-    offered: &[Proposal],
+    offered: &[impl AsRef<Proposal>],
     ours: &[Proposal],
     exchange: ChildKe,
     crypto: &CryptoProvider,
@@ -242,21 +242,25 @@ impl Selectors {
 type Found<S> = (S, Option<KeMethod>, Vec<KeMethod>, Vec<Transform>);
 
 fn search<S>(
-    offered: &[Proposal],
+    offered: &[impl AsRef<Proposal>],
     ours: &[Proposal],
     fits: impl Fn(&Proposal, &Proposal) -> Option<Found<S>>,
 ) -> Option<Agreed<S>> {
     ours.iter().find_map(|own| {
         offered.iter().enumerate().find_map(|(index, theirs)| {
-            let found = fits(theirs, own);
+            let found = fits(theirs.as_ref(), own);
             found.map(|(suite, ke, additional, transforms)| Agreed { index, suite, ke, additional, transforms })
         })
     })
 }
 
-fn disagreement(part: Part, offered: &[Proposal], ours: &[Proposal]) -> Disagreement {
-    let lines = |proposals: &[Proposal]| proposals.iter().map(ToString::to_string).collect();
+fn disagreement(part: Part, offered: &[impl AsRef<Proposal>], ours: &[Proposal]) -> Disagreement {
     Disagreement { gaps: gaps(offered, ours), ..Disagreement::new(part, lines(offered), lines(ours)) }
+}
+
+/// Proposals for a report, one line each.
+pub(crate) fn lines(proposals: &[impl AsRef<Proposal>]) -> Vec<String> {
+    proposals.iter().map(|proposal| proposal.as_ref().to_string()).collect()
 }
 
 /// Whether an offer asks for additional key exchanges.

@@ -3,6 +3,7 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::net::IpAddr;
@@ -15,7 +16,7 @@ use crate::child::cpis::Cpis;
 use crate::ike_sa::IkeSa;
 
 /// The request that began an IKE SA at a responder: SPIi and Ni, which no two peers share (RFC 7296 §2.1).
-pub(crate) type InitKey = (IkeSpi, Vec<u8>);
+pub(crate) type InitKey = (IkeSpi, Arc<[u8]>);
 
 /// Who the peer proved to be, and our SPI.
 type Whose = (Option<Identity>, IkeSpi);

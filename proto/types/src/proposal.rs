@@ -26,6 +26,12 @@ pub struct Proposal {
     pub transforms: Vec<Transform>,
 }
 
+impl AsRef<Proposal> for Proposal {
+    fn as_ref(&self) -> &Proposal {
+        self
+    }
+}
+
 impl fmt::Display for Proposal {
     /// `ESP: AES128-GCM, CURVE25519, NO-ESN`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -65,10 +65,9 @@ impl ChildAnswer {
         place.policy = Some(found.policy.policy.id);
 
         let sa = payloads.sa()?;
-        let offered: Vec<Proposal> = sa.0.iter().map(|offered| offered.proposal.clone()).collect();
         let with_ke = exchange != ChildKe::None;
         let ours = negotiate::offer(&found.policy.proposals, with_ke, &core.crypto);
-        let agreed = negotiate::child(&offered, &ours, exchange, &core.crypto)?;
+        let agreed = negotiate::child(&sa.0, &ours, exchange, &core.crypto)?;
         if ends.nat.any() && agreed.suite.protocol() == ProtocolId::AH {
             return Err(AH_THROUGH_NAT);
         }

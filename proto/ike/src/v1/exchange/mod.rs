@@ -418,7 +418,7 @@ pub(crate) fn respond(message: Message, datagram: Datagram<'_>, core: &mut Core)
         core.counters.malformed += 1;
         return;
     }
-    let key: InitKey = (header.initiator_spi, (core.crypto.sha1)(&[datagram.data]).to_vec());
+    let key: InitKey = (header.initiator_spi, Arc::from((core.crypto.sha1)(&[datagram.data])));
     if let Some(spi) = core.table.begun_by(&key) {
         repeat(spi, datagram, core);
         return;

@@ -305,10 +305,9 @@ pub(crate) fn respond(
         return Err(Error::Temporary);
     }
     rules::require(payloads, rules::REKEY_IKE)?;
-    let offered: Vec<Proposal> = payloads.sa()?.0.iter().map(|offered| offered.proposal.clone()).collect();
     let ours = negotiate::offer(&sa.remote.proposals, true, &core.crypto);
     let ke = payloads.ke()?;
-    let agreed = negotiate::ike(&offered, &ours, Some(ke.method), true, &core.crypto)?;
+    let agreed = negotiate::ike(&payloads.sa()?.0, &ours, Some(ke.method), true, &core.crypto)?;
     if agreed.suite.ke != ke.method {
         return Err(Error::WrongKe(agreed.suite.ke));
     }

@@ -69,12 +69,12 @@ pub(crate) fn notify((prf, bits): (PrfId, u8)) -> Notify {
 }
 
 /// The puzzle that a responder gives; `None`: none, or nothing that is one.
-pub(crate) fn given(payloads: &Payloads, text: &[u8]) -> Option<Puzzle> {
+pub(crate) fn given(payloads: &Payloads, text: &[&[u8]]) -> Option<Puzzle> {
     let data = &payloads.notify(NotifyType::PUZZLE)?.data;
     let [high, low, bits] = *<&[u8; 3]>::try_from(data.as_slice()).ok()?;
     // RFC 8019 §7.1.1.1: the harder, the better our chance.
     let bits = if bits == 0 { limits::PUZZLE_OWN_CHOICE } else { bits };
-    Some(Puzzle { prf: PrfId(u16::from_be_bytes([high, low])), text: text.to_vec(), bits })
+    Some(Puzzle { prf: PrfId(u16::from_be_bytes([high, low])), text: text.concat(), bits })
 }
 
 #[cfg(test)]

@@ -89,8 +89,6 @@ pub(crate) fn respond(message: Message, datagram: Datagram<'_>, core: &mut Core)
         ExchangeType::IKE_SESSION_RESUME => (rules::SESSION_RESUME, "IKE_SESSION_RESUME"),
         _ => (rules::SA_INIT, "IKE_SA_INIT"),
     };
-    let place =
-        Place { remote: core.remote_name(datagram.remote.ip()), address: datagram.remote.ip(), policy: None, exchange };
     let answered = rules::accept(message.payloads).and_then(|payloads| {
         rules::require(&payloads, rule)?;
         answer(&header, &payloads, datagram, core)
@@ -103,6 +101,8 @@ pub(crate) fn respond(message: Message, datagram: Datagram<'_>, core: &mut Core)
         if expected || core.may_react() {
             reply(&header, error.notify(), datagram, core);
             if !expected {
+                let address = datagram.remote.ip();
+                let place = Place { remote: core.remote_name(address), address, policy: None, exchange };
                 core.failed(error.failure(place));
             }
         }
@@ -112,7 +112,7 @@ pub(crate) fn respond(message: Message, datagram: Datagram<'_>, core: &mut Core)
 fn answer(header: &Header, payloads: &Payloads, datagram: Datagram<'_>, core: &mut Core) -> Result<(), Error> {
     let spi_i = header.initiator_spi;
     let nonce_i = payloads.nonce()?.as_bytes();
-    let key: InitKey = (spi_i, nonce_i.to_vec());
+    let key: InitKey = (spi_i, Arc::from(nonce_i));
     if let Some(spi) = core.table.begun_by(&key) {
         repeat(spi, datagram, core);
         return Ok(());
@@ -127,7 +127,7 @@ fn answer(header: &Header, payloads: &Payloads, datagram: Datagram<'_>, core: &m
         return Ok(());
     }
     if candidates.is_empty() {
-        let theirs = offered(payloads).map(|offered| lines(&offered)).unwrap_or_default();
+        let theirs = payloads.sa().map(|offered| negotiate::lines(&offered.0)).unwrap_or_default();
         let from = datagram.remote.ip();
         let refusal = match core.remote_name(datagram.remote.ip()) {
             Some(_)
@@ -245,11 +245,11 @@ fn agree(
     candidates: Vec<Arc<Remote>>,
     core: &Core,
 ) -> Result<(Agreed<IkeSuite>, Vec<Arc<Remote>>), Error> {
-    let offered = offered(payloads)?;
+    let offered = &payloads.sa()?.0;
     let sent = Some(payloads.ke()?.method);
     let more = intermediate::supported(payloads);
     let judge = |remote: &Arc<Remote>| {
-        negotiate::ike(&offered, &negotiate::offer(&remote.proposals, true, &core.crypto), sent, more, &core.crypto)
+        negotiate::ike(offered, &negotiate::offer(&remote.proposals, true, &core.crypto), sent, more, &core.crypto)
     };
     let mut refusal = None;
     let mut agreed: Option<Agreed<IkeSuite>> = None;
@@ -417,14 +417,6 @@ fn reply_with(to: &Header, notifies: impl IntoIterator<Item = Notify>, datagram:
             core.transmit(datagram.way(), message);
         }
     }
-}
-
-fn offered(payloads: &Payloads) -> Result<Vec<Proposal>, Error> {
-    Ok(payloads.sa()?.0.iter().map(|offered| offered.proposal.clone()).collect())
-}
-
-fn lines(proposals: &[Proposal]) -> Vec<alloc::string::String> {
-    proposals.iter().map(ToString::to_string).collect()
 }
 
 fn known(core: &Core) -> Vec<alloc::string::String> {

@@ -73,17 +73,13 @@ pub(crate) struct InitRequested {
 
 /// Begins an IKE SA with `remote` for what is wanted, in the place of another if need be.
 pub(crate) fn begin(remote: Arc<Remote>, wants: Vec<Want>, replaces: Option<IkeSpi>, core: &mut Core) {
-    let place = Place {
-        remote: Some(remote.name.clone()),
-        address: remote.remote,
-        policy: wants.first().map(|want| want.policy),
-        exchange: "IKE_SA_INIT",
-    };
+    let (to, policy) = (remote.clone(), wants.first().map(|want| want.policy));
     let begun = match remote.extensions.tcp {
         Some(tcp) if tcp.at_once => opening::begin(remote, wants, replaces, core),
         tcp => ends(&remote, &wants, replaces, core).and_then(|ends| request(ends, remote, wants, tcp.is_some(), core)),
     };
     if let Err(error) = begun {
+        let place = Place { remote: Some(to.name.clone()), address: to.remote, policy, exchange: "IKE_SA_INIT" };
         core.failed(error.failure(place));
     }
 }
@@ -254,7 +250,7 @@ impl InitRequested {
             core.counters.repeated += 1;
             return Some(self.keep(ends));
         }
-        let puzzle = puzzle::given(payloads, &cookie).filter(|puzzle| self.request.source.lists(puzzle.prf));
+        let puzzle = puzzle::given(payloads, &[&cookie]).filter(|puzzle| self.request.source.lists(puzzle.prf));
         self.request.challenge = Challenge { cookie: Some(cookie), solution: None };
         match puzzle {
             Some(puzzle) => self.solve(ends, puzzle, core),
@@ -433,12 +429,12 @@ impl InitRequested {
         let list_due = matches!(said, Said::Later) && comes && signs;
         let methods = if let Said::List(methods) = said { Some(methods) } else { None };
         let accepts = Accepts { hashes: signature_hashes::read(payloads), methods };
-        // RFC 8019 §7.2.3: of Nr and SPIr.
-        let text = [&nonce_r[..], &spi_r.0.to_be_bytes()].concat();
         let messages = (self.retry.message().to_vec(), datagram.data.to_vec());
         let nonces = (self.request.nonce.clone(), nonce_r);
         let exchange = InitExchange {
-            puzzle: puzzle::given(payloads, &text).filter(|puzzle| self.request.source.lists(puzzle.prf)),
+            // RFC 8019 §7.2.3: of Nr and SPIr.
+            puzzle: puzzle::given(payloads, &[&nonces.1, &spi_r.0.to_be_bytes()])
+                .filter(|puzzle| self.request.source.lists(puzzle.prf)),
             full_transcript: match &self.request.source {
                 Source::Exchange { .. } => full_transcript::agreed(core::iter::once(&*self.remote), payloads),
                 Source::Ticket(held) => held.session.keying.full_transcript,

@@ -40,6 +40,12 @@ pub struct OfferedProposal {
     pub proposal: Proposal,
 }
 
+impl AsRef<Proposal> for OfferedProposal {
+    fn as_ref(&self) -> &Proposal {
+        &self.proposal
+    }
+}
+
 impl Body for Sa {
     fn parse(r: &mut Reader<'_>) -> Result<Self, Malformed> {
         let mut proposals = Vec::new();
