@@ -90,13 +90,22 @@ impl Identity {
 
     /// The Identification Data on the wire.
     pub fn data(&self) -> Vec<u8> {
+        let mut data = Vec::new();
+        self.put_data(&mut data);
+        data
+    }
+
+    /// Appends the Identification Data.
+    pub fn put_data(&self, out: &mut Vec<u8>) {
         match self {
-            Identity::Ipv4(address) => address.octets().to_vec(),
-            Identity::Ipv6(address) => address.octets().to_vec(),
-            Identity::Fqdn(text) | Identity::Rfc822(text) => text.as_bytes().to_vec(),
-            Identity::Dn(dn) => dn.der().to_vec(),
-            Identity::Null => Vec::new(),
-            Identity::KeyId(data) | Identity::GeneralName(data) | Identity::Other { data, .. } => data.clone(),
+            Identity::Ipv4(address) => out.extend_from_slice(&address.octets()),
+            Identity::Ipv6(address) => out.extend_from_slice(&address.octets()),
+            Identity::Fqdn(text) | Identity::Rfc822(text) => out.extend_from_slice(text.as_bytes()),
+            Identity::Dn(dn) => out.extend_from_slice(dn.der()),
+            Identity::Null => {}
+            Identity::KeyId(data) | Identity::GeneralName(data) | Identity::Other { data, .. } => {
+                out.extend_from_slice(data);
+            }
         }
     }
 }

@@ -88,9 +88,9 @@ impl<'a> Pick<'a> {
 
     /// Outer `None`: nothing in common. Inner `None`: neither side lists a method.
     pub(super) fn ke(&mut self, sent: Option<KeMethod>) -> Option<Option<KeMethod>> {
-        let theirs = methods(self.theirs);
-        let both = || methods(self.own).into_iter().filter(|method| theirs.contains(method) && self.has_ke(*method));
-        if theirs.is_empty() && methods(self.own).is_empty() {
+        let is_theirs = |method: &KeMethod| methods(self.theirs).any(|theirs| theirs == *method);
+        let both = || methods(self.own).filter(|method| is_theirs(method) && self.has_ke(*method));
+        if methods(self.theirs).chain(methods(self.own)).next().is_none() {
             return Some(None);
         }
         let method = both().find(|method| Some(*method) == sent).or_else(|| both().next())?;
@@ -102,18 +102,17 @@ impl<'a> Pick<'a> {
     /// the method is weak: the Child SA is only the better for it.
     pub(super) fn child_ke(&mut self, exchange: ChildKe) -> Option<Option<KeMethod>> {
         let ChildKe::Fresh(sent) = exchange else { return Some(None) };
-        if !methods(self.own).is_empty() {
+        if methods(self.own).next().is_some() {
             return self.ke(sent);
         }
-        let theirs = methods(self.theirs);
-        let usable = || theirs.iter().copied().filter(|method| self.has_ke(*method) && !method.is_weak());
+        let usable = || methods(self.theirs).filter(|method| self.has_ke(*method) && !method.is_weak());
         let none = self.theirs.transforms.contains(&Transform::Ke(KeMethod::NONE));
         let method = usable().find(|method| Some(*method) == sent);
         let method = if none { method } else { method.or_else(|| usable().next()) };
         match method {
             Some(method) => self.chosen.push(Transform::Ke(method)),
             None if none => self.chosen.push(Transform::Ke(KeMethod::NONE)),
-            None if theirs.is_empty() => {}
+            None if methods(self.theirs).next().is_none() => {}
             None => return None,
         }
         Some(method)
@@ -133,7 +132,7 @@ impl<'a> Pick<'a> {
 
     /// Whether our policy says nothing of key exchanges and leaves them to the peer.
     fn leaves_ke_to_peer(&self) -> bool {
-        self.own.protocol != ProtocolId::IKE && methods(self.own).is_empty()
+        self.own.protocol != ProtocolId::IKE && methods(self.own).next().is_none()
     }
 
     /// RFC 9370 §2.2.2: one method of each type that either side lists, no method twice. `None`: nothing in common.
@@ -187,17 +186,9 @@ impl<'a> Pick<'a> {
 
     /// An offer without the type means 32-bit numbers: RFC 7296 §3.3.3 asks for it, old peers leave it out.
     pub(super) fn sn(&mut self) -> Option<SnId> {
-        let listed = |proposal: &Proposal| {
-            let ids = proposal.transforms.iter().filter_map(|transform| match transform {
-                Transform::Sn(id) => Some(*id),
-                _ => None,
-            });
-            let ids: Vec<SnId> = ids.collect();
-            if ids.is_empty() { vec![SnId::SEQUENTIAL_32] } else { ids }
-        };
-        let theirs = listed(self.theirs);
         let usable = [SnId::SEQUENTIAL_32, SnId::PARTIAL_64];
-        let id = listed(self.own).into_iter().find(|id| theirs.contains(id) && usable.contains(id))?;
+        let is_theirs = |id: &SnId| numbers(self.theirs).any(|theirs| theirs == *id);
+        let id = numbers(self.own).find(|id| is_theirs(id) && usable.contains(id))?;
         if self.offers(TransformType::SN) {
             self.chosen.push(Transform::Sn(id));
         }
@@ -205,12 +196,22 @@ impl<'a> Pick<'a> {
     }
 }
 
-fn methods(proposal: &Proposal) -> Vec<KeMethod> {
-    let ids = proposal.transforms.iter().filter_map(|transform| match transform {
+/// The key exchange methods that a proposal lists, without NONE.
+fn methods(proposal: &Proposal) -> impl Iterator<Item = KeMethod> {
+    proposal.transforms.iter().filter_map(|transform| match transform {
         Transform::Ke(method) if *method != KeMethod::NONE => Some(*method),
         _ => None,
+    })
+}
+
+/// The kinds of sequence numbers that it lists, those of 32 bits where it lists none.
+fn numbers(proposal: &Proposal) -> impl Iterator<Item = SnId> {
+    let listed = proposal.transforms.iter().filter_map(|transform| match transform {
+        Transform::Sn(id) => Some(*id),
+        _ => None,
     });
-    ids.collect()
+    let none = listed.clone().next().is_none();
+    listed.chain(none.then_some(SnId::SEQUENTIAL_32))
 }
 
 /// The methods that a proposal lists for an additional key exchange, NONE included.

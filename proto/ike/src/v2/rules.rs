@@ -61,16 +61,20 @@ const ONCE: &[PayloadType] = &[
 /// # Errors
 /// [`Error::CriticalPayload`] for a type that must be understood (RFC 7296 §2.5), [`Error::Violation`] for repetition.
 pub(crate) fn accept(payloads: alloc::vec::Vec<Payload>) -> Result<Payloads, Error> {
+    let (mut seen, mut repeated) = ([false; ONCE.len()], false);
     for payload in &payloads {
-        if let Payload::Unknown { kind, critical: true, .. } = payload {
-            return Err(Error::CriticalPayload(*kind));
+        let kind = payload.kind();
+        if matches!(payload, Payload::Unknown { critical: true, .. }) {
+            return Err(Error::CriticalPayload(kind));
+        }
+        if let Some(at) = ONCE.iter().position(|once| *once == kind) {
+            repeated |= core::mem::replace(&mut seen[at], true);
         }
     }
-    let count = |kind| payloads.iter().filter(|payload| payload.kind() == kind).count();
-    if ONCE.iter().any(|kind| count(*kind) > 1) {
-        return Err(Error::Violation("a payload that may stand only once is repeated"));
+    match repeated {
+        true => Err(Error::Violation("a payload that may stand only once is repeated")),
+        false => Ok(Payloads(payloads)),
     }
-    Ok(Payloads(payloads))
 }
 
 /// Whether all that `rule` requires is there.

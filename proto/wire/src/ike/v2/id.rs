@@ -44,6 +44,6 @@ impl Body for Id {
     fn emit(&self, out: &mut Vec<u8>) {
         out.push(self.identity.kind().0);
         out.extend_from_slice(&self.reserved);
-        out.extend_from_slice(&self.identity.data());
+        self.identity.put_data(out);
     }
 }
