@@ -20,6 +20,8 @@ use ravelin_types::sa::SaId;
 use ravelin_types::{Carrier, IkeSpi, Instant, Spi, Way};
 
 use crate::address::Addresses;
+#[cfg(feature = "ikev2")]
+use crate::auth::LastKey;
 use crate::bucket::Bucket;
 use crate::config::{ChildPolicy, Config, Remote};
 use crate::exchanging::Exchanging;
@@ -77,6 +79,9 @@ pub(crate) struct Core {
     /// Behind the tokens that show a crash (RFC 6290).
     #[cfg(feature = "ikev2")]
     pub(crate) crash_secret: Option<Secret>,
+    /// The pre-shared key that was used last.
+    #[cfg(feature = "ikev2")]
+    pub(crate) last_key: LastKey,
     /// Gateways that did not answer.
     pub(crate) silent: Silent,
     /// Where names of hosts lead.
@@ -135,6 +140,8 @@ impl Core {
             solving: BTreeMap::new(),
             #[cfg(feature = "ikev2")]
             crash_secret: None,
+            #[cfg(feature = "ikev2")]
+            last_key: LastKey::default(),
             silent: Silent::default(),
             hosts: HostNames::default(),
             #[cfg(feature = "ikev2")]

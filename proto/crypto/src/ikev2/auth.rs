@@ -1,5 +1,6 @@
 //! What AUTH covers, and AUTH with a pre-shared key (RFC 7296 §2.15).
 
+use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -7,10 +8,15 @@ use ravelin_types::Secret;
 use subtle::ConstantTimeEq;
 
 use super::schedule::prf_once;
-use crate::provider::{Forged, PrfAlg};
+use crate::provider::{Forged, PrfAlg, PrfKey};
 
 /// What comes before the messages where both are signed: no message begins so, for an SPI of an initiator is not zero.
 const ZERO_PREFIX: [u8; 8] = [0; 8];
+
+/// `prf(secret, "Key Pad for IKEv2")` as a key: that of AUTH with a secret that both sides have.
+pub fn shared_key(prf: &dyn PrfAlg, secret: &Secret) -> Box<dyn PrfKey> {
+    prf.key(prf_once(prf, secret.expose(), &[b"Key Pad for IKEv2"]).expose())
+}
 
 /// The octets that one side signs: its first message, the other side's nonce, and its identity keyed with its SK_p.
 #[derive(Clone, Debug)]
@@ -53,9 +59,11 @@ impl<'a> SignedOctets<'a> {
         [zeros, received, self.message, self.nonce, &self.maced_id]
     }
 
-    /// AUTH data of method 2: `prf(prf(secret, "Key Pad for IKEv2"), octets)`.
-    pub fn psk_auth(&self, prf: &dyn PrfAlg, psk: &Secret) -> Vec<u8> {
-        self.keyed_auth(prf, &prf_once(prf, psk.expose(), &[b"Key Pad for IKEv2"]))
+    /// AUTH data of method 2: `prf(prf(secret, "Key Pad for IKEv2"), octets)`, the key as [`shared_key`] gives it.
+    pub fn shared_auth(&self, prf: &dyn PrfAlg, key: &dyn PrfKey) -> Vec<u8> {
+        let mut auth = vec![0; prf.output_len()];
+        key.prf(&self.parts(), &mut auth);
+        auth
     }
 
     /// AUTH data of a resumed IKE SA: `prf(SK_px, octets)` (RFC 5723 §4.3.3).
@@ -65,12 +73,12 @@ impl<'a> SignedOctets<'a> {
         auth
     }
 
-    /// Compares the peer's AUTH data with what the secret gives, in constant time.
+    /// Compares the peer's AUTH data with [`SignedOctets::shared_auth`], in constant time.
     ///
     /// # Errors
     /// When they differ.
-    pub fn verify_psk_auth(&self, prf: &dyn PrfAlg, psk: &Secret, auth: &[u8]) -> Result<(), Forged> {
-        if bool::from(self.psk_auth(prf, psk).ct_eq(auth)) { Ok(()) } else { Err(Forged) }
+    pub fn verify_shared_auth(&self, prf: &dyn PrfAlg, key: &dyn PrfKey, auth: &[u8]) -> Result<(), Forged> {
+        if bool::from(self.shared_auth(prf, key).ct_eq(auth)) { Ok(()) } else { Err(Forged) }
     }
 
     /// The same with [`SignedOctets::keyed_auth`].

@@ -22,7 +22,7 @@ mod tests;
 
 pub(crate) use algs::encr_key_len;
 pub use algs::{ChildAlgs, IkeAlgs};
-pub use auth::SignedOctets;
+pub use auth::{SignedOctets, shared_key};
 pub use cipher::IkeCipher;
 pub(crate) use schedule::{Cutter, prf_once};
 pub use schedule::{IkeKeys, KeyMat, Nonces, Skeyseed};

@@ -8,7 +8,7 @@ use ravelin_types::Secret;
 use ravelin_types::transform::PrfId;
 
 use super::schedule::prf_plus;
-use super::{Nonces, SignedOctets, Skeyseed};
+use super::{Nonces, SignedOctets, Skeyseed, shared_key};
 use crate::provider::{PrfAlg, PrfKey};
 
 /// Returns the first eight bytes of `key | parts`, dots behind a shorter input.
@@ -69,10 +69,10 @@ fn auth_covers_message_nonce_and_keyed_identity() {
     // draft-ietf-ipsecme-ikev2-downgrade-prevention-08: what was received comes before what was sent.
     let whole = octets.clone().with_received(b"other").with_intermediate(b"int");
     assert_eq!(whole.parts().concat(), b"\0\0\0\0\0\0\0\0othermsgNpid.....int");
-    let psk = Secret::from(&b"x"[..]);
-    let auth = octets.psk_auth(&Transparent, &psk);
+    let key = &*shared_key(&Transparent, &Secret::from(&b"x"[..]));
+    let auth = octets.shared_auth(&Transparent, key);
     assert_eq!(auth, b"xKey Pad");
-    assert!(octets.verify_psk_auth(&Transparent, &psk, &auth).is_ok());
-    assert!(octets.verify_psk_auth(&Transparent, &psk, &auth[..7]).is_err());
-    assert!(octets.verify_psk_auth(&Transparent, &psk, b"xKey Paf").is_err());
+    assert!(octets.verify_shared_auth(&Transparent, key, &auth).is_ok());
+    assert!(octets.verify_shared_auth(&Transparent, key, &auth[..7]).is_err());
+    assert!(octets.verify_shared_auth(&Transparent, key, b"xKey Paf").is_err());
 }

@@ -14,7 +14,7 @@ use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use ravelin_crypto::ikev2::SignedOctets;
+use ravelin_crypto::ikev2::{SignedOctets, shared_key};
 use ravelin_crypto::{CryptoProvider, PrfAlg};
 use ravelin_eap::Client;
 use ravelin_pki::Wish;
@@ -26,6 +26,7 @@ use ravelin_wire::ike::v2::{Auth, AuthMethod, Cert, CertEncoding, Id, Payload};
 pub use self::eap::EapServer;
 #[cfg(feature = "ikev2")]
 pub(crate) use self::fingerprint::fingerprint;
+pub(crate) use self::psk::LastKey;
 pub use self::rounds::{OwnRound, PeerRound, Rounds};
 use crate::limits;
 use crate::question::Question;
@@ -167,9 +168,15 @@ pub(crate) enum Now<T> {
 
 impl Claim<'_> {
     /// AUTH, as we make it.
-    pub(crate) fn prove(&self, prf: &dyn PrfAlg, auth: &LocalAuth, asked: Asked<'_>) -> Now<Proven> {
+    pub(crate) fn prove(
+        &self,
+        prf: &dyn PrfAlg,
+        auth: &LocalAuth,
+        asked: Asked<'_>,
+        last: &mut LastKey,
+    ) -> Now<Proven> {
         let auth = match auth {
-            LocalAuth::Psk(secret) => Some(self.prove_shared(prf, secret)),
+            LocalAuth::Psk(secret) => Some(Payload::Auth(psk::prove(&self.octets(prf), prf, last.ready(prf, secret)))),
             LocalAuth::Signature(credential) => {
                 return Now::Ask(signature::prove(credential, asked, self.octets(prf).parts().concat()));
             }
@@ -179,14 +186,14 @@ impl Claim<'_> {
         Now::Known(Proven::by(auth))
     }
 
-    /// AUTH with a secret that both sides have: a pre-shared key, or what an EAP method made.
+    /// AUTH with what an EAP method made.
     pub(crate) fn prove_shared(&self, prf: &dyn PrfAlg, secret: &Secret) -> Payload {
-        Payload::Auth(psk::prove(&self.octets(prf), prf, secret))
+        Payload::Auth(psk::prove(&self.octets(prf), prf, &*shared_key(prf, secret)))
     }
 
-    /// Judges AUTH with a secret that both sides have.
+    /// Judges AUTH with what an EAP method made.
     pub(crate) fn judge_shared(&self, prf: &dyn PrfAlg, secret: &Secret, auth: &Auth) -> Result<(), Unproven> {
-        psk::judge(&self.octets(prf), prf, secret, auth)
+        psk::judge(&self.octets(prf), prf, &*shared_key(prf, psk::usable(secret)?), auth)
     }
 
     /// The secret of AUTH behind an EAP conversation: its key, or without one the prover's own SK_p (RFC 7296 §2.16).
@@ -201,9 +208,12 @@ impl Claim<'_> {
         expected: &RemoteAuth,
         auth: &Auth,
         payloads: &[Payload],
+        last: &mut LastKey,
     ) -> Result<Now<()>, Unproven> {
         match expected {
-            RemoteAuth::Psk(secret) => self.judge_shared(prf, secret, auth).map(Now::Known),
+            RemoteAuth::Psk(secret) => {
+                psk::judge(&self.octets(prf), prf, last.ready(prf, psk::usable(secret)?), auth).map(Now::Known)
+            }
             RemoteAuth::Null => null::judge(&self.octets(prf), prf, self.sk_p, auth).map(Now::Known),
             // Whoever shall prove himself by EAP has no other way.
             RemoteAuth::Eap(_) => Err(Unproven),

@@ -2,7 +2,7 @@
 
 use std::slice;
 
-use ravelin_crypto::ikev2::{ChildAlgs, IkeAlgs, IkeKeys, KeyMat, Nonces, SignedOctets, Skeyseed};
+use ravelin_crypto::ikev2::{ChildAlgs, IkeAlgs, IkeKeys, KeyMat, Nonces, SignedOctets, Skeyseed, shared_key};
 use ravelin_crypto::{BadKey, CryptoProvider, EncrAlg, EncrKey, EncrShape};
 use ravelin_types::transform::{EncrId, IntegId, PrfId};
 use ravelin_types::{IkeSpi, Secret};
@@ -182,9 +182,9 @@ fn psk_auth(provider: &CryptoProvider, vector: &PskAuth) -> bool {
     let Some(prf) = provider.prf(PrfId(vector.prf)) else { return false };
     let (sk_p, psk) = (Secret::from(&*vector.sk_p), Secret::from(&*vector.psk));
     let octets = SignedOctets::new(prf, &vector.message, &vector.nonce, &sk_p, &vector.id_body);
-    assert_eq!(octets.psk_auth(prf, &psk), *vector.auth, "{case}: AUTH");
-    assert!(octets.verify_psk_auth(prf, &psk, &vector.auth).is_ok(), "{case}: verify");
+    assert_eq!(octets.shared_auth(prf, &*shared_key(prf, &psk)), *vector.auth, "{case}: AUTH");
+    assert!(octets.verify_shared_auth(prf, &*shared_key(prf, &psk), &vector.auth).is_ok(), "{case}: verify");
     let wrong = Secret::from(&vector.psk[1..]);
-    assert!(octets.verify_psk_auth(prf, &wrong, &vector.auth).is_err(), "{case}: wrong secret");
+    assert!(octets.verify_shared_auth(prf, &*shared_key(prf, &wrong), &vector.auth).is_err(), "{case}: wrong secret");
     true
 }

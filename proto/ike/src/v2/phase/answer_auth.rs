@@ -154,7 +154,7 @@ impl InitAnswered {
         }
         let judged = payloads.and_then(|payloads| match &self.init.resumed {
             Some(session) => self.authenticate_resumed(session, payloads, datagram.way(), core),
-            None => self.authenticate(payloads, datagram.way()),
+            None => self.authenticate(payloads, datagram.way(), core),
         });
         match judged {
             Ok((request, None)) => answer_eap::begin(self, now_at, request, core),
@@ -177,7 +177,7 @@ impl InitAnswered {
             let head = vec![Payload::IdR(request.id.clone()), claim.prove_resumed(self.init.algs.prf)];
             return self.establish(ends, request, head, core);
         }
-        match claim.prove(self.init.algs.prf, &request.remote.local_auth, self.init.asked()) {
+        match claim.prove(self.init.algs.prf, &request.remote.local_auth, self.init.asked(), &mut core.last_key) {
             Now::Known(proven) => {
                 let head = request.head(proven);
                 self.establish(ends, request, head, core)
@@ -225,7 +225,12 @@ impl InitAnswered {
 
     /// The remote that the peer is, once its AUTH is proven; `None`: by EAP, which it wants if it sends no AUTH
     /// (RFC 7296 §2.16).
-    fn authenticate(&mut self, payloads: Payloads, at: Way) -> Result<(Request, Option<Now<()>>), Error> {
+    fn authenticate(
+        &mut self,
+        payloads: Payloads,
+        at: Way,
+        core: &mut Core,
+    ) -> Result<(Request, Option<Now<()>>), Error> {
         let left_out = childless::is_left_out(&payloads)?;
         let id = payloads.idi()?;
         let by_eap = payloads.auth().is_err();
@@ -282,13 +287,13 @@ impl InitAnswered {
         if by_eap {
             return Ok((request, None));
         }
-        self.judge(request).map(|(request, judged)| (request, Some(judged)))
+        self.judge(request, core).map(|(request, judged)| (request, Some(judged)))
     }
 
     /// Judges AUTH by what the remote says, else by what the next one for the same peers says. What stands open is asked.
-    fn judge(&mut self, mut request: Request) -> Result<(Request, Now<()>), Error> {
+    fn judge(&mut self, mut request: Request, core: &mut Core) -> Result<(Request, Now<()>), Error> {
         loop {
-            match self.judge_by(&mut request) {
+            match self.judge_by(&mut request, core) {
                 Ok(judged) => return Ok((request, judged)),
                 Err(Error::Authentication(_)) if request.turn() => {}
                 Err(error) => return Err(error),
@@ -296,7 +301,7 @@ impl InitAnswered {
         }
     }
 
-    fn judge_by(&mut self, request: &mut Request) -> Result<Now<()>, Error> {
+    fn judge_by(&mut self, request: &mut Request, core: &mut Core) -> Result<Now<()>, Error> {
         let remote = request.remote.clone();
         let mut auth = request.payloads.auth()?;
         let judged = ppk::judge(&remote, &self.init.ppks, auth, &request.payloads)?;
@@ -310,7 +315,9 @@ impl InitAnswered {
             ppk::Judged::Without(plain) => auth = plain,
         }
         let claim = self.init.initiator(&request.claimed);
-        claim.judge(self.init.algs.prf, &remote.remote_auth, auth, &request.payloads.0).map_err(|_| {
+        let judged =
+            claim.judge(self.init.algs.prf, &remote.remote_auth, auth, &request.payloads.0, &mut core.last_key);
+        judged.map_err(|_| {
             let theirs = alloc::format!("{} with AUTH by {}", request.claimed.identity, auth.method);
             let ours = remote.remote_auth.words(&remote.name);
             Error::Authentication(Disagreement::new(Part::Authentication, vec![theirs], vec![ours]))
@@ -329,7 +336,7 @@ impl InitAnswered {
         request.refusals.push((request.remote.clone(), why));
         request.others.retain(|other| core.current(other).is_some());
         if request.turn() {
-            match self.judge(request) {
+            match self.judge(request, core) {
                 Ok((request, Now::Known(()))) => return self.proven(ends, request, core),
                 Ok((request, Now::Ask(question))) => {
                     return Some(asking::ask(ends, question, Step::JudgeRequest(self, request), core));

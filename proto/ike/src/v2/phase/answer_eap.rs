@@ -130,7 +130,7 @@ impl EapAnswered {
         if core.current(&self.request.remote).is_none() {
             return self.refuse(ends, &Error::Misuse("the remote was deleted"), None, core);
         }
-        match payloads.and_then(|payloads| self.next(&payloads, &ends)) {
+        match payloads.and_then(|payloads| self.next(&payloads, &ends, core)) {
             Ok(Heard::Turn(question)) => Some(asking::ask(ends, question, Step::ServerTurn(self), core)),
             Ok(Heard::Proof(question)) => Some(asking::ask(ends, question, Step::JudgeRound(self), core)),
             Ok(Heard::Over) => self.round_over(ends, core),
@@ -161,7 +161,7 @@ impl EapAnswered {
     }
 
     /// What the peer's message comes to.
-    fn next(&mut self, payloads: &Payloads, ends: &Ends) -> Result<Heard, Error> {
+    fn next(&mut self, payloads: &Payloads, ends: &Ends, core: &mut Core) -> Result<Heard, Error> {
         if let Some(proven) = &self.proven {
             let mut auth = payloads.auth()?;
             let init = &mut self.phase.init;
@@ -187,7 +187,7 @@ impl EapAnswered {
                 let heard = Some(payloads.eap()?.clone());
                 Ok(Heard::Turn(Question::Converse { conversation: Box::new(conversation), heard }))
             }
-            None => self.begin_round(payloads, ends),
+            None => self.begin_round(payloads, ends, core),
         }
     }
 

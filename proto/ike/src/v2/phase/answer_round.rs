@@ -62,7 +62,7 @@ impl InitAnswered {
 
 impl EapAnswered {
     /// The next proof of the peer begins, if it has one.
-    pub(super) fn begin_round(&mut self, payloads: &Payloads, ends: &Ends) -> Result<Heard, Error> {
+    pub(super) fn begin_round(&mut self, payloads: &Payloads, ends: &Ends, core: &mut Core) -> Result<Heard, Error> {
         if !self.awaits {
             return Ok(Heard::Over);
         }
@@ -94,7 +94,8 @@ impl EapAnswered {
         let auth = auth?;
         multiple_auth::settle(&remote, payloads)?;
         let init = &self.phase.init;
-        let judged = init.initiator(id).judge(init.algs.prf, &remote.remote_auth, auth, &payloads.0);
+        let judged =
+            init.initiator(id).judge(init.algs.prf, &remote.remote_auth, auth, &payloads.0, &mut core.last_key);
         match judged.map_err(|_| unproven(auth.method.to_string()))? {
             Now::Known(()) => Ok(Heard::Over),
             Now::Ask(question) => Ok(Heard::Proof(question)),
@@ -128,7 +129,7 @@ impl EapAnswered {
         self.request.id = Id::new(self.request.remote.local_id.clone());
         let init = &self.phase.init;
         let claim = init.responder(&self.request.id);
-        match claim.prove(init.algs.prf, &self.request.remote.local_auth, init.asked()) {
+        match claim.prove(init.algs.prf, &self.request.remote.local_auth, init.asked(), &mut core.last_key) {
             Now::Known(proven) => self.prove(ends, proven, reply, core),
             Now::Ask(question) => Some(asking::ask(ends, question, Step::SignReply(self, reply), core)),
         }

@@ -173,7 +173,7 @@ impl Unsigned {
         if let Some(plain) = self.plain_first() {
             claim.sk_p = &plain.sk_pi;
         }
-        match claim.prove(self.init.algs.prf, &self.remote.local_auth, self.init.asked()) {
+        match claim.prove(self.init.algs.prf, &self.remote.local_auth, self.init.asked(), &mut core.last_key) {
             Now::Known(proven) => self.proven(ends, proven, core),
             Now::Ask(question) => Some(asking::ask(ends, question, Step::SignRequest(Box::new(self)), core)),
         }
@@ -356,7 +356,7 @@ impl AuthRequested {
         }
         let rule = if begins { rules::EAP_GREETING } else { rules::AUTH_RESPONSE };
         let required = rules::require(&payloads, rule).and_then(|()| self.settle_ppk(&payloads));
-        match required.and_then(|()| self.verify(&payloads)) {
+        match required.and_then(|()| self.verify(&payloads, core)) {
             Ok(Now::Known(())) => self.proven(ends, &payloads, core),
             Ok(Now::Ask(question)) => Some(asking::ask(ends, question, Step::JudgeResponse(self, payloads), core)),
             Err(error) => self.refuse(&ends, &error, true, core),
@@ -484,7 +484,7 @@ impl AuthRequested {
         Box::new(established).go_on(ends, core)
     }
 
-    fn verify(&self, payloads: &Payloads) -> Result<Now<()>, Error> {
+    fn verify(&self, payloads: &Payloads, core: &mut Core) -> Result<Now<()>, Error> {
         let id = payloads.idr()?;
         // RFC 7296 §1.2: an initiator that wanted another responder closes the IKE SA.
         if !self.remote.takes(&id.identity) {
@@ -506,7 +506,8 @@ impl AuthRequested {
             (expected, ..) => expected,
         };
         let claim = self.init.responder(id);
-        claim.judge(self.init.algs.prf, expected, payloads.auth()?, &payloads.0).map_err(|_| {
+        let judged = claim.judge(self.init.algs.prf, expected, payloads.auth()?, &payloads.0, &mut core.last_key);
+        judged.map_err(|_| {
             let theirs =
                 alloc::format!("AUTH by {}", payloads.auth().map_or_else(|_| "none".into(), |a| a.method.to_string()));
             Error::Authentication(Disagreement::new(Part::Authentication, vec![theirs], vec![]))

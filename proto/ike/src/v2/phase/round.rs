@@ -84,7 +84,7 @@ impl AuthRequested {
             return self.say(ends, &[Payload::IdI(own)], core);
         }
         let claim = self.init.initiator(&own);
-        match claim.prove(self.init.algs.prf, &self.remote.local_auth, self.init.asked()) {
+        match claim.prove(self.init.algs.prf, &self.remote.local_auth, self.init.asked(), &mut core.last_key) {
             Now::Known(proven) => self.prove_round(ends, proven, core),
             Now::Ask(question) => Some(asking::ask(ends, question, Step::SignRound(self), core)),
         }

@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use ravelin_crypto::ikev2::{IkeAlgs, IkeCipher, IkeKeys, Nonces, SignedOctets, Skeyseed};
+use ravelin_crypto::ikev2::{IkeAlgs, IkeCipher, IkeKeys, Nonces, SignedOctets, Skeyseed, shared_key};
 use ravelin_crypto::{KePrivate, SecureRandom};
 use ravelin_crypto_aws_lc::provider;
 use ravelin_ike::{Datagram, Input, Transmit};
@@ -279,7 +279,10 @@ impl Peer {
             false => (self.proven(&self.init.1, &self.init.0), &self.nonces.0, &keys.sk_pr),
         };
         let octets = SignedOctets::new(algs.prf, &message, nonce, sk_p, &id.body());
-        Payload::Auth(Auth { method: AuthMethod::SHARED_KEY, data: octets.psk_auth(algs.prf, &self.secret) })
+        Payload::Auth(Auth {
+            method: AuthMethod::SHARED_KEY,
+            data: octets.shared_auth(algs.prf, &*shared_key(algs.prf, &self.secret)),
+        })
     }
 
     /// What AUTH is about, of the messages that a side sent and received.
