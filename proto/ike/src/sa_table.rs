@@ -60,9 +60,8 @@ impl Counts {
 /// All IKE SAs of an endpoint.
 #[derive(Default)]
 pub(crate) struct SaTable {
-    sas: BTreeMap<IkeSpi, IkeSa>,
-    /// Kept beside the SA so that taking it out finds the entry of `timers`.
-    deadlines: BTreeMap<IkeSpi, Instant>,
+    /// Each with its time in `timers`.
+    sas: BTreeMap<IkeSpi, (IkeSa, Option<Instant>)>,
     timers: BTreeSet<(Instant, IkeSpi)>,
     inits: BTreeMap<InitKey, IkeSpi>,
     /// A remote may stand for very many peers: those of one are found without looking at the others.
@@ -84,10 +83,8 @@ impl SaTable {
     /// Puts an SA in, or back.
     pub(crate) fn insert(&mut self, sa: IkeSa) {
         let spi = sa.ends.our_spi();
-        if let Some(at) = sa.deadline() {
-            self.deadlines.insert(spi, at);
-            self.timers.insert((at, spi));
-        }
+        let deadline = sa.deadline();
+        self.timers.extend(deadline.map(|at| (at, spi)));
         if let Some(key) = &sa.ends.init_key {
             self.inits.insert(key.clone(), spi);
         }
@@ -104,13 +101,13 @@ impl SaTable {
             Some(with) => _ = with.insert(whose),
             None => _ = self.by_remote.insert(sa.remote_name().into(), BTreeSet::from([whose])),
         }
-        self.sas.insert(spi, sa);
+        self.sas.insert(spi, (sa, deadline));
     }
 
     /// Takes an SA out; whoever does puts it back or lets it end.
     pub(crate) fn take(&mut self, spi: IkeSpi) -> Option<IkeSa> {
-        let sa = self.sas.remove(&spi)?;
-        if let Some(at) = self.deadlines.remove(&spi) {
+        let (sa, deadline) = self.sas.remove(&spi)?;
+        if let Some(at) = deadline {
             self.timers.remove(&(at, spi));
         }
         if let Some(key) = &sa.ends.init_key {
@@ -132,12 +129,12 @@ impl SaTable {
 
     /// A look at one.
     pub(crate) fn get(&self, spi: IkeSpi) -> Option<&IkeSa> {
-        self.sas.get(&spi)
+        self.sas.get(&spi).map(|(sa, _)| sa)
     }
 
     /// All, in order of SPI.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &IkeSa> {
-        self.sas.values()
+        self.sas.values().map(|(sa, _)| sa)
     }
 
     /// How many.
@@ -164,7 +161,7 @@ impl SaTable {
     pub(crate) fn with_peer(&self, name: &str, peer: &Identity) -> impl Iterator<Item = &IkeSa> {
         let (from, to) = ((Some(peer.clone()), IkeSpi::ZERO), (Some(peer.clone()), IkeSpi(u64::MAX)));
         let with = self.by_remote.get(name).map(|with| with.range(from..=to));
-        with.into_iter().flatten().filter_map(|(_, spi)| self.sas.get(spi))
+        with.into_iter().flatten().filter_map(|(_, spi)| self.get(*spi))
     }
 
     /// Half-open IKE SAs that peers began.
