@@ -59,6 +59,8 @@ pub(crate) struct Core {
     /// The remotes and policies of `config`, each shared with the SAs that are made of it.
     remotes: Vec<Arc<Remote>>,
     policies: Vec<Arc<ChildPolicy>>,
+    /// How often they were replaced.
+    pub(crate) edition: u64,
     pub(crate) crypto: CryptoProvider,
     pub(crate) rng: Box<dyn SecureRandom>,
     pub(crate) now: Instant,
@@ -123,6 +125,7 @@ impl Core {
             config: Arc::default(),
             remotes: Vec::new(),
             policies: Vec::new(),
+            edition: 0,
             crypto,
             rng,
             now,
@@ -175,6 +178,7 @@ impl Core {
         #[cfg(feature = "ikev2")]
         self.families.clear();
         self.config = config;
+        self.edition += 1;
         host_names::configure(self);
     }
 

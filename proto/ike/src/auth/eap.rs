@@ -4,10 +4,14 @@ use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
 
+#[cfg(feature = "ikev2")]
+use ravelin_crypto::CryptoProvider;
 use ravelin_eap::relay::Aaa;
 use ravelin_eap::{Method, Proven, Server};
 use subtle::ConstantTimeEq;
 
+#[cfg(feature = "ikev2")]
+use super::fingerprint;
 use super::{LocalAuth, RemoteAuth};
 use crate::config::{IkeVersion, Remote};
 use crate::error::Disagreement;
@@ -66,6 +70,23 @@ fn same_servers(ours: &Aaa, theirs: &Aaa) -> bool {
 }
 
 impl Remote {
+    /// Whether what a user proved to `old`, in whose place this remote has come, proves the same to this one.
+    #[cfg(feature = "ikev2")]
+    pub(crate) fn takes_over(&self, old: &Remote, proven: &Proven, crypto: &CryptoProvider) -> bool {
+        let (RemoteAuth::Eap(ours), RemoteAuth::Eap(theirs)) = (&self.remote_auth, &old.remote_auth) else {
+            return false;
+        };
+        let alike = match (&ours.server.relay, &theirs.server.relay) {
+            (Some(ours), Some(theirs)) => same_servers(ours, theirs),
+            (None, None) => {
+                let of = |remote| fingerprint(remote, &ravelin_eap::identity(&proven.user), crypto);
+                of(self).zip(of(old)).is_some_and(|(ours, theirs)| ours.expose().ct_eq(theirs.expose()).into())
+            }
+            _ => false,
+        };
+        alike && ours.admits(proven).is_ok()
+    }
+
     /// Why the two cannot authenticate as it is configured. The user of EAP is the one who initiates, so a remote that has a
     /// user on either side has one role alone.
     pub(crate) fn auth_mistake(&self) -> Option<&'static str> {

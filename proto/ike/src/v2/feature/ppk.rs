@@ -7,7 +7,8 @@
 //!                             <--  HDR, SK {IDr, AUTH, SAr2, TSi, TSr, N(PPK_IDENTITY)}    with the key
 //!                             <--  HDR, SK {IDr, AUTH, SAr2, TSi, TSr}                      without, where it is optional
 //! ```
-//! Behind EAP the key is named in the request with AUTH, the last one; what the responder proved before that was without it.
+//! It is named in the first request with AUTH, which behind EAP is a later one; what the responder proved before that was without
+//! it. Where more proofs follow (RFC 4739), they are by the keys on which the two settled with that one.
 //! Who also does it in IKE_INTERMEDIATE (`ppk_intermediate.rs`) says both in IKE_SA_INIT, and the responder one of them.
 //! Read RFC 8784 §3 and §5.1 before changing this file.
 
@@ -16,7 +17,6 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use ravelin_types::Secret;
 use ravelin_wire::ike::v2::{Auth, Notify, NotifyType, Payload};
 
 use super::ppk_intermediate;
@@ -37,16 +37,33 @@ pub(crate) enum Ppking {
     No,
     /// One is named in IKE_AUTH.
     InAuth,
+    /// The request under way names one; this is in the keys, or as the responder sees it, none that both have.
+    Named(Option<Ppk>),
     /// One is to be named in IKE_INTERMEDIATE.
     Due,
-    /// It was; this is in the keys, or none that both have.
+    /// Both sides know; this is in the keys, or none that both have.
     Settled(Option<Ppk>),
+}
+
+impl Ppking {
+    /// Whether one is in the keys.
+    pub(crate) fn is_used(&self) -> bool {
+        matches!(self, Ppking::Named(Some(_)) | Ppking::Settled(Some(_)))
+    }
+
+    /// What a responder says in the answer to the request that named one.
+    pub(crate) fn said(&mut self) -> Option<Payload> {
+        let Ppking::Named(ppk) = self else { return None };
+        let ppk = ppk.take();
+        let said = ppk.is_some().then(|| announce(NotifyType::PPK_IDENTITY));
+        *self = Ppking::Settled(ppk);
+        said
+    }
 }
 
 /// Whether the remote is one that names its key in IKE_AUTH.
 fn fits(remote: &Remote) -> bool {
-    // Not beside several proofs, of which each had another form without the key.
-    !remote.rounds.are_due() && remote.extensions.ppk.exchange != PpkIn::Intermediate
+    remote.extensions.ppk.exchange != PpkIn::Intermediate
 }
 
 /// `N(USE_PPK)` of an initiator.
@@ -92,7 +109,7 @@ pub(super) fn announced(payloads: &Payloads, how: NotifyType) -> bool {
 pub(crate) fn chosen(remote: &Remote, agreed: &Ppking) -> Result<Option<Ppk>, Error> {
     let ppk = &remote.extensions.ppk;
     match (agreed, ppk.own()) {
-        (Ppking::Settled(Some(_)), _) => Ok(None),
+        _ if agreed.is_used() => Ok(None),
         (Ppking::InAuth, Some(own)) => Ok(Some(own.clone())),
         _ if !ppk.required => Ok(None),
         (_, None) => Err(Error::Misuse(
@@ -117,11 +134,6 @@ pub(crate) fn identity(ppk: &Ppk) -> Payload {
     Payload::Notify(Notify::new(NotifyType::PPK_IDENTITY, ppk_id(ppk)))
 }
 
-/// `N(PPK_IDENTITY)`: the key is in use.
-pub(crate) fn in_use() -> Payload {
-    announce(NotifyType::PPK_IDENTITY)
-}
-
 /// `N(NO_PPK_AUTH)`, from what AUTH would be without the key.
 pub(crate) fn without(auth: &[u8]) -> Payload {
     Payload::Notify(Notify::new(NotifyType::NO_PPK_AUTH, auth))
@@ -129,17 +141,18 @@ pub(crate) fn without(auth: &[u8]) -> Payload {
 
 /// What a responder judges the initiator by.
 pub(crate) enum Judged {
-    /// AUTH, without a PPK that would have to be mixed in.
+    /// AUTH, by the keys as they are.
     Plain,
     /// AUTH, with this key mixed in.
-    Mixed(Secret),
+    Mixed(Ppk),
     /// NO_PPK_AUTH in the place of the data of AUTH.
     Without(Auth),
 }
 
 /// What the request of an initiator comes to (RFC 8784 §3, Table 1).
 pub(crate) fn judge(remote: &Remote, agreed: &Ppking, auth: &Auth, payloads: &Payloads) -> Result<Judged, Error> {
-    if !matches!(agreed, Ppking::InAuth) {
+    // Without one, another remote that the sender may be can have it.
+    if !matches!(agreed, Ppking::InAuth | Ppking::Named(None)) {
         return ppk_intermediate::admit(remote, agreed).map(|()| Judged::Plain);
     }
     let ppk = &remote.extensions.ppk;
@@ -147,7 +160,7 @@ pub(crate) fn judge(remote: &Remote, agreed: &Ppking, auth: &Auth, payloads: &Pa
         return Err(missing(vec!["no PPK_IDENTITY".into()]));
     };
     if let Some(ppk) = name(id).and_then(|id| ppk.find(id)) {
-        return Ok(Judged::Mixed(ppk.secret.clone()));
+        return Ok(Judged::Mixed(ppk.clone()));
     }
     match payloads.notify(NotifyType::NO_PPK_AUTH).filter(|_| !ppk.required) {
         Some(notify) => Ok(Judged::Without(Auth { method: auth.method, data: notify.data.clone() })),

@@ -127,9 +127,7 @@ impl InitAnswered {
         let Some(whole) = self.init.protection.whole(datagram.data, &header, &protected, inner, core.now) else {
             return Some(self.keep(ends));
         };
-        // The configuration may have changed since: whoever is not in it any more is nobody.
-        let current = |old: &Arc<Remote>| core.current(old);
-        self.candidates = self.candidates.iter().filter_map(current).collect();
+        self.refresh(core);
         // The initiator may have moved to port 4500 since, whether or not there is a NAT (RFC 7296 §2.23).
         let same = datagram.remote.ip() == ends.peer.ip() || ends.follows();
         let peer = if same { datagram.remote } else { ends.peer };
@@ -157,12 +155,37 @@ impl InitAnswered {
             None => self.authenticate(payloads, datagram.way(), core),
         });
         match judged {
-            Ok((request, None)) => answer_eap::begin(self, now_at, request, core),
-            Ok((request, Some(Now::Known(())))) => self.proven(now_at, request, core),
-            Ok((request, Some(Now::Ask(question)))) => {
-                Some(asking::ask(now_at, question, Step::JudgeRequest(self, request), core))
-            }
+            Ok(judged) => self.go_on(now_at, judged, core),
             Err(error) => self.refuse(ends, &error, datagram.way(), core),
+        }
+    }
+
+    /// The configuration may have changed since: whoever is not in it any more is nobody.
+    fn refresh(&mut self, core: &Core) {
+        self.candidates = self.candidates.iter().filter_map(|old| core.current(old)).collect();
+    }
+
+    /// What follows on a request that may be of a remote.
+    fn go_on(
+        self: Box<Self>,
+        ends: Ends,
+        (request, judged): (Request, Option<Now<()>>),
+        core: &mut Core,
+    ) -> Option<IkeSa> {
+        match judged {
+            None => answer_eap::begin(self, ends, request, core),
+            Some(Now::Known(())) => self.proven(ends, request, core),
+            Some(Now::Ask(question)) => Some(asking::ask(ends, question, Step::JudgeRequest(self, request), core)),
+        }
+    }
+
+    /// The configuration was replaced while the request was judged, or while we signed.
+    pub(crate) fn judge_again(mut self: Box<Self>, ends: Ends, request: Request, core: &mut Core) -> Option<IkeSa> {
+        self.refresh(core);
+        self.init.unsettle();
+        match self.authenticate(request.payloads, request.at, core) {
+            Ok(judged) => self.go_on(ends, judged, core),
+            Err(error) => self.refuse(ends, &error, request.at, core),
         }
     }
 
@@ -303,20 +326,16 @@ impl InitAnswered {
 
     fn judge_by(&mut self, request: &mut Request, core: &mut Core) -> Result<Now<()>, Error> {
         let remote = request.remote.clone();
-        let mut auth = request.payloads.auth()?;
+        let auth = request.payloads.auth()?;
         let judged = ppk::judge(&remote, &self.init.ppks, auth, &request.payloads)?;
-        match &judged {
-            ppk::Judged::Plain => {}
-            ppk::Judged::Mixed(secret) => {
-                // The keys are those of this remote from here on.
-                request.others.clear();
-                self.init.mix(secret);
-            }
-            ppk::Judged::Without(plain) => auth = plain,
+        if matches!(judged, ppk::Judged::Mixed(_)) {
+            // The keys are those of this remote from here on.
+            request.others.clear();
         }
+        let auth = self.init.take_up(judged, auth);
         let claim = self.init.initiator(&request.claimed);
         let judged =
-            claim.judge(self.init.algs.prf, &remote.remote_auth, auth, &request.payloads.0, &mut core.last_key);
+            claim.judge(self.init.algs.prf, &remote.remote_auth, &auth, &request.payloads.0, &mut core.last_key);
         judged.map_err(|_| {
             let theirs = alloc::format!("{} with AUTH by {}", request.claimed.identity, auth.method);
             let ours = remote.remote_auth.words(&remote.name);
@@ -334,15 +353,11 @@ impl InitAnswered {
     ) -> Option<IkeSa> {
         let at = request.at;
         request.refusals.push((request.remote.clone(), why));
-        request.others.retain(|other| core.current(other).is_some());
         if request.turn() {
-            match self.judge(request, core) {
-                Ok((request, Now::Known(()))) => return self.proven(ends, request, core),
-                Ok((request, Now::Ask(question))) => {
-                    return Some(asking::ask(ends, question, Step::JudgeRequest(self, request), core));
-                }
-                Err(error) => return self.refuse(ends, &error, at, core),
-            }
+            return match self.judge(request, core) {
+                Ok((request, judged)) => self.go_on(ends, (request, Some(judged)), core),
+                Err(error) => self.refuse(ends, &error, at, core),
+            };
         }
         // Which of the remotes was meant is not ours to say.
         let error = Error::unproven(request.refusals.iter().map(|(remote, why)| (why.clone(), &*remote.name)));
@@ -359,10 +374,6 @@ impl InitAnswered {
     ) -> Option<IkeSa> {
         let Request { payloads, remote, claimed, at, admission, .. } = request;
         let identities = (remote.local_id.clone(), remote.remote_id.clone());
-        // The configuration may have changed while its proof was judged: whoever is not in it any more is nobody.
-        if core.current(&remote).is_none() {
-            return self.refuse(ends, &Error::Misuse("the remote was deleted"), at, core);
-        }
         if !self.init.resumed.as_ref().is_none_or(|session| resumption::accept(session, core)) {
             return self.refuse(ends, &Error::Ticket, at, core);
         }
@@ -388,7 +399,7 @@ impl InitAnswered {
                 first_child(&init, (&payloads, &remote, &identities.1), configured, &ends, &mut answer, core)
             }
         };
-        answer.extend(init.plain.is_some().then(ppk::in_use));
+        answer.extend(init.ppks.said());
         answer.extend(window_size::notify(&remote));
         // RFC 6311 §5: not unless the initiator said it.
         let cluster = message_id_sync::agreed(&remote, &payloads);

@@ -16,6 +16,8 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec;
+use alloc::vec::Vec;
+use core::time::Duration;
 
 use ravelin_eap::{Conversation, Proven, Step as Turned};
 use ravelin_types::Instant;
@@ -36,6 +38,7 @@ use crate::ike_sa::{Ends, IkeSa};
 use crate::input::Datagram;
 use crate::question::Question;
 use crate::sealed::Sealed;
+use crate::v2::feature::ppk::Ppking;
 use crate::v2::feature::{multiple_auth, ppk};
 use crate::v2::message::Payloads;
 use crate::v2::rules;
@@ -53,6 +56,8 @@ pub(crate) struct EapAnswered {
     pub(super) owes: bool,
     /// Whether the peer has something left to prove.
     pub(super) awaits: bool,
+    /// Of the configuration with which it began.
+    edition: u64,
     /// Our last answer.
     response: Option<Sealed>,
     /// How often its request came again.
@@ -79,17 +84,27 @@ pub(super) fn begin(phase: Box<InitAnswered>, ends: Ends, request: Request, core
     }
     let user = request.payloads.idi().map_or_else(|_| request.remote.remote_id.clone(), |id| id.identity.clone());
     let conversation = Conversation::with(&eap.server, &user, ends.our_spi().0);
-    let expire_at = core.now + request.remote.login_time;
-    let phase = EapAnswered::new(phase, request, expire_at);
+    let time = request.remote.login_time;
+    let phase = EapAnswered::new(phase, request, time, core);
     let question = Question::Converse { conversation: Box::new(conversation), heard: None };
     Some(asking::ask(ends, question, Step::ServerTurn(Box::new(phase)), core))
 }
 
 impl EapAnswered {
     /// Before our first answer.
-    pub(super) fn new(phase: Box<InitAnswered>, request: Request, expire_at: Instant) -> Self {
-        let (conversation, proven, response) = (None, None, None);
-        EapAnswered { phase, request, conversation, proven, owes: true, awaits: true, response, repeated: 0, expire_at }
+    pub(super) fn new(phase: Box<InitAnswered>, request: Request, time: Duration, core: &Core) -> Self {
+        EapAnswered {
+            phase,
+            request,
+            conversation: None,
+            proven: None,
+            owes: true,
+            awaits: true,
+            edition: core.edition,
+            response: None,
+            repeated: 0,
+            expire_at: core.now + time,
+        }
     }
 
     pub(crate) fn handle(
@@ -163,20 +178,16 @@ impl EapAnswered {
     /// What the peer's message comes to.
     fn next(&mut self, payloads: &Payloads, ends: &Ends, core: &mut Core) -> Result<Heard, Error> {
         if let Some(proven) = &self.proven {
-            let mut auth = payloads.auth()?;
+            let auth = payloads.auth()?;
             let init = &mut self.phase.init;
-            // A key that an earlier proof brought stays the only one.
-            let judged = match init.plain {
-                None => ppk::judge(&self.request.remote, &init.ppks, auth, payloads)?,
-                Some(_) => ppk::Judged::Plain,
+            // On which the two settled with an earlier proof, that stays.
+            let judged = match init.ppks {
+                Ppking::InAuth => ppk::judge(&self.request.remote, &init.ppks, auth, payloads)?,
+                _ => ppk::Judged::Plain,
             };
-            match &judged {
-                ppk::Judged::Plain => {}
-                ppk::Judged::Mixed(secret) => init.mix(secret),
-                ppk::Judged::Without(plain) => auth = plain,
-            }
+            let auth = init.take_up(judged, auth);
             let claim = init.initiator(&self.request.claimed);
-            claim.judge_shared(init.algs.prf, claim.after_eap(&proven.msk), auth).map_err(|_| {
+            claim.judge_shared(init.algs.prf, claim.after_eap(&proven.msk), &auth).map_err(|_| {
                 let theirs = alloc::format!("AUTH by {} that is not of the key of {}", auth.method, proven.method);
                 Error::eap(Some(theirs), None)
             })?;
@@ -232,10 +243,21 @@ impl EapAnswered {
         }
     }
 
-    pub(super) fn say(mut self: Box<Self>, ends: Ends, payloads: &[Payload], core: &mut Core) -> Option<IkeSa> {
+    /// Whether what the peer has proved is good for what is configured now, where that was replaced meanwhile: what the user did
+    /// if it was the last proof. Of several, no earlier one is asked for again.
+    pub(super) fn stands(&self, user: Option<&Proven>, core: &Core) -> Result<(), Error> {
+        let old = &self.request.remote;
+        let Some(now) = core.current(old) else { return Err(Error::Misuse("the remote was deleted")) };
+        let now = now.for_peer(self.request.at.local.ip(), &self.request.claimed.identity);
+        let stands = self.edition == core.edition || user.is_some_and(|user| now.takes_over(old, user, &core.crypto));
+        stands.then_some(()).ok_or(Error::Misuse("the remote was changed while its peer proved who it is"))
+    }
+
+    pub(super) fn say(mut self: Box<Self>, ends: Ends, mut payloads: Vec<Payload>, core: &mut Core) -> Option<IkeSa> {
         let init = &mut self.phase.init;
+        payloads.extend(init.ppks.said());
         let header = ends.header(ExchangeType::IKE_AUTH, true, init.next_id);
-        match init.protection.seal(&header, payloads, &mut *core.rng) {
+        match init.protection.seal(&header, &payloads, &mut *core.rng) {
             Ok(response) => {
                 init.next_round();
                 let at = self.request.at;

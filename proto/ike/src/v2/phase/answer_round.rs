@@ -56,7 +56,7 @@ impl InitAnswered {
     pub(super) fn begin_rounds(self: Box<Self>, ends: Ends, request: Request, core: &mut Core) -> Option<IkeSa> {
         let users = request.remote.peer_proofs().any(|auth| matches!(auth, RemoteAuth::Eap(_)));
         let time = if users { request.remote.login_time } else { limits::HALF_OPEN_LIFETIME };
-        Box::new(EapAnswered::new(self, request, core.now + time)).round_over(ends, core)
+        Box::new(EapAnswered::new(self, request, time, core)).round_over(ends, core)
     }
 }
 
@@ -106,6 +106,9 @@ impl EapAnswered {
     pub(crate) fn round_over(mut self: Box<Self>, ends: Ends, core: &mut Core) -> Option<IkeSa> {
         let mut auth = None;
         if let Some(proven) = self.proven.take() {
+            if let Err(error) = self.stands(Some(&proven), core) {
+                return self.refuse(ends, &error, None, core);
+            }
             let claim = self.phase.init.responder(&self.request.id);
             auth = Some(claim.prove_shared(self.phase.init.algs.prf, claim.after_eap(&proven.msk)));
             let mut remote = Remote::clone(&self.request.remote);
@@ -162,11 +165,16 @@ impl EapAnswered {
                 }
             }
         }
-        self.say(ends, &answer, core)
+        self.say(ends, answer, core)
     }
 
     /// Both sides have proven all; the rest is as with one proof of each.
     fn establish(self: Box<Self>, ends: Ends, answer: Vec<Payload>, core: &mut Core) -> Option<IkeSa> {
+        if self.request.remote.rounds.are_used()
+            && let Err(error) = self.stands(None, core)
+        {
+            return self.refuse(ends, &error, None, core);
+        }
         let EapAnswered { phase, mut request, .. } = *self;
         let by_eap = matches!(request.remote.remote_auth, RemoteAuth::Eap(_));
         // The user is who counts, whatever machine he sits at.

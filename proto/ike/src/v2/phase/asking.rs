@@ -35,6 +35,8 @@ use crate::want::Want;
 /// A question is open.
 pub(crate) struct Asking {
     op: OpId,
+    /// Of the configuration by which it is asked.
+    edition: u64,
     expire_at: Instant,
     step: Step,
 }
@@ -66,7 +68,7 @@ pub(crate) enum Step {
 /// Asks, and waits in this phase for the answer.
 pub(crate) fn ask(ends: Ends, question: Question, step: Step, core: &mut Core) -> IkeSa {
     let op = core.ask(ends.our_spi(), question);
-    let phase = Asking { op, expire_at: core.now + limits::ANSWER, step };
+    let phase = Asking { op, edition: core.edition, expire_at: core.now + limits::ANSWER, step };
     Phase::Asking(Box::new(phase)).with(ends)
 }
 
@@ -77,6 +79,15 @@ impl Asking {
             return Some(Phase::Asking(self).with(ends));
         }
         match (self.step, answer) {
+            // The peer is who it has to be by what is configured now.
+            (Step::JudgeResponse(phase, payloads), _) if self.edition != core.edition => {
+                phase.judge_again(ends, payloads, core)
+            }
+            (Step::JudgeRequest(phase, request) | Step::SignResponse(phase, request), _)
+                if self.edition != core.edition =>
+            {
+                phase.judge_again(ends, request, core)
+            }
             (Step::SignRequest(unsigned), Answer::Signed(proof, certificates)) => {
                 unsigned.proven(ends, Proven::signed(proof, certificates), core)
             }

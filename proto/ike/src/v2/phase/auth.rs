@@ -43,6 +43,7 @@ use crate::output::DownReason;
 use crate::retry::{Due, Retry};
 use crate::v2::exchange::create_child::keymat;
 use crate::v2::exchange::ticket::Ticket;
+use crate::v2::feature::ppk::Ppking;
 use crate::v2::feature::reauthentication::Authenticated;
 use crate::v2::feature::redirect::{self, Redirects};
 use crate::v2::feature::resumption::{self, Session};
@@ -114,15 +115,19 @@ pub(crate) fn request(
         // The responder forgets its half by itself.
         return None;
     }
-    // Who the peer is will be known with its answer; the key must be chosen now.
-    let expected = remote.asked_for().cloned().unwrap_or_else(|| ends.peer.ip().into());
-    let remote = remote.for_peer(ends.local.ip(), &expected);
+    let remote = closed(&remote, &ends);
     // RFC 8784 §3: a user names it with AUTH, behind EAP.
     let ppk = ppk.filter(|_| !matches!(remote.local_auth, LocalAuth::Eap(_)));
     if let Some(ppk) = &ppk {
-        init.mix(&ppk.secret);
+        init.mix(ppk.clone());
     }
     Unsigned { remote, wants, init, offer, ppk, without: None, solution: None }.prove(ends, core)
+}
+
+/// The remote with nothing open: who the peer is will be known with its answer, and the key must be chosen before.
+fn closed(remote: &Arc<Remote>, ends: &Ends) -> Arc<Remote> {
+    let expected = remote.asked_for().cloned().unwrap_or_else(|| ends.peer.ip().into());
+    remote.for_peer(ends.local.ip(), &expected)
 }
 
 /// The first thing wanted that can be asked for; what cannot be is reported.
@@ -319,12 +324,14 @@ impl AuthRequested {
 
     /// Whether the responder has our post-quantum pre-shared key, and what follows (RFC 8784 §3).
     pub(super) fn settle_ppk(&mut self, payloads: &Payloads) -> Result<(), Error> {
-        if self.init.plain.is_some() && payloads.notify(NotifyType::PPK_IDENTITY).is_none() {
-            if self.remote.extensions.ppk.required {
-                return Err(ppk::missing(vec!["no post-quantum pre-shared key".into()]));
-            }
-            self.init.unmix();
+        if !matches!(self.init.ppks, Ppking::Named(_)) {
+            return Ok(());
         }
+        let known = payloads.notify(NotifyType::PPK_IDENTITY).is_some();
+        if !known && self.remote.extensions.ppk.required {
+            return Err(ppk::missing(vec!["no post-quantum pre-shared key".into()]));
+        }
+        self.init.settle(known);
         Ok(())
     }
 
@@ -361,6 +368,18 @@ impl AuthRequested {
             Ok(Now::Ask(question)) => Some(asking::ask(ends, question, Step::JudgeResponse(self, payloads), core)),
             Err(error) => self.refuse(&ends, &error, true, core),
         }
+    }
+
+    /// The configuration was replaced while the response was judged.
+    pub(crate) fn judge_again(mut self: Box<Self>, ends: Ends, payloads: Payloads, core: &mut Core) -> Option<IkeSa> {
+        // Of several proofs each is judged by the entry with which they began.
+        if !self.remote.rounds.are_used() {
+            let Some(remote) = core.current(&self.remote) else {
+                return self.refuse(&ends, &Error::Misuse("the remote was deleted"), true, core);
+            };
+            self.remote = closed(&remote, &ends);
+        }
+        self.finish(ends, Ok(payloads), core)
     }
 
     /// AUTHENTICATION_FAILED is about our certificate where we have one.

@@ -153,11 +153,11 @@ impl AuthRequested {
             claim.prove_shared(init.algs.prf, claim.after_eap(&proven.msk))
         };
         let plain = prove(&self.init);
-        // One that is in the keys already stays the only one.
-        let chosen = ppk::chosen(&self.remote, &self.init.ppks)?.filter(|_| self.init.plain.is_none());
-        let Some(chosen) = chosen else { return Ok(vec![plain]) };
-        self.init.mix(&chosen.secret);
-        let mut last = vec![prove(&self.init), ppk::identity(&chosen)];
+        // On which the two settled with an earlier proof, that stays.
+        let Some(chosen) = ppk::chosen(&self.remote, &self.init.ppks)? else { return Ok(vec![plain]) };
+        let identity = ppk::identity(&chosen);
+        self.init.mix(chosen);
+        let mut last = vec![prove(&self.init), identity];
         if let (Payload::Auth(plain), false) = (plain, self.remote.extensions.ppk.required) {
             last.push(ppk::without(&plain.data));
         }

@@ -6,17 +6,17 @@ use alloc::vec::Vec;
 use ravelin_crypto::ikev2::{IkeAlgs, IkeKeys, Nonces};
 use ravelin_pki::Wish;
 use ravelin_pki::announce::Accepts;
-use ravelin_types::Secret;
 use ravelin_types::proposal::IkeSuite;
 use ravelin_types::transform::KeMethod;
-use ravelin_wire::ike::v2::{Id, Message, Protected};
+use ravelin_wire::ike::v2::{Auth, Id, Message, Protected};
 
 use crate::auth::{Asked, Claim};
 use crate::context::Core;
+use crate::extensions::Ppk;
 use crate::input::Datagram;
 use crate::puzzle::Puzzle;
 use crate::v2::feature::intermediate::IntAuth;
-use crate::v2::feature::ppk::Ppking;
+use crate::v2::feature::ppk::{Judged, Ppking};
 use crate::v2::feature::resumption::Session;
 use crate::v2::keying::Keying;
 use crate::v2::message::Protection;
@@ -49,7 +49,7 @@ pub(crate) struct InitExchange {
     pub(crate) int_auth: IntAuth,
     /// What the two make of post-quantum pre-shared keys (RFC 8784, RFC 9867).
     pub(crate) ppks: Ppking,
-    /// The keys without the one that is mixed in for IKE_AUTH, if one is.
+    /// The keys without the one that is mixed in for IKE_AUTH, while the responder may not have it.
     pub(crate) plain: Option<IkeKeys>,
     /// Whether the responder takes an IKE_AUTH request without a Child SA (RFC 6023).
     pub(crate) childless: bool,
@@ -165,16 +165,43 @@ impl InitExchange {
         Asked { accepts: &self.accepts, wish: self.wish }
     }
 
-    /// Mixes a post-quantum pre-shared key into the keys.
-    pub(crate) fn mix(&mut self, ppk: &Secret) {
-        let mixed = self.keys.mixed(self.algs.prf, ppk);
+    /// Mixes a post-quantum pre-shared key into the keys, which the request under way names.
+    pub(crate) fn mix(&mut self, ppk: Ppk) {
+        let mixed = self.keys.mixed(self.algs.prf, &ppk.secret);
         self.plain = Some(core::mem::replace(&mut self.keys, mixed));
+        self.ppks = Ppking::Named(Some(ppk));
     }
 
-    /// Takes it out again: the peer does not have it.
-    pub(crate) fn unmix(&mut self) {
-        if let Some(plain) = self.plain.take() {
+    /// Whether the responder has the key that was named; if not, it is taken out again.
+    pub(crate) fn settle(&mut self, known: bool) {
+        let plain = self.plain.take();
+        if let Ppking::Named(named) = &mut self.ppks {
+            self.ppks = Ppking::Settled(named.take().filter(|_| known));
+        }
+        if let Some(plain) = plain.filter(|_| !known) {
             self.keys = plain;
+        }
+    }
+
+    /// As if the request had named none: it is judged again.
+    pub(crate) fn unsettle(&mut self) {
+        if let (Some(plain), Ppking::Named(_)) = (self.plain.take(), &self.ppks) {
+            (self.keys, self.ppks) = (plain, Ppking::InAuth);
+        }
+    }
+
+    /// What an AUTH that came as `auth` is, as the responder judges it (RFC 8784 §3).
+    pub(crate) fn take_up(&mut self, judged: Judged, auth: &Auth) -> Auth {
+        match judged {
+            Judged::Plain => auth.clone(),
+            Judged::Mixed(ppk) => {
+                self.mix(ppk);
+                auth.clone()
+            }
+            Judged::Without(plain) => {
+                self.ppks = Ppking::Named(None);
+                plain
+            }
         }
     }
 
@@ -182,7 +209,7 @@ impl InitExchange {
     pub(crate) fn keying(&self) -> Keying {
         let (additional, ppk) = match &self.resumed {
             Some(session) => (&session.keying.additional, session.keying.ppk),
-            None => (&self.additional, self.plain.is_some() || matches!(self.ppks, Ppking::Settled(Some(_)))),
+            None => (&self.additional, self.ppks.is_used()),
         };
         Keying {
             suite: self.suite,

@@ -5,6 +5,7 @@ mod aggfrag;
 mod algorithms;
 mod auth_methods;
 mod certificate_wish;
+mod changed;
 mod childless;
 mod cluster;
 mod collisions;

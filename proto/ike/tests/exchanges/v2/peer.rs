@@ -254,6 +254,12 @@ impl Peer {
         payloads
     }
 
+    /// Mixes a post-quantum pre-shared key into SK_d, SK_pi and SK_pr (RFC 8784 §3).
+    pub fn mix(&mut self, ppk: &[u8]) {
+        let Keys { algs, keys, .. } = self.keys.as_mut().unwrap();
+        *keys = keys.mixed(algs.prf, &ppk.into());
+    }
+
     /// Whether a message is of this IKE SA.
     pub fn owns(&self, message: &Transmit) -> bool {
         let spis = [self.spis.0.0.to_be_bytes(), self.spis.1.0.to_be_bytes()].concat();

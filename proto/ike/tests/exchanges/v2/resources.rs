@@ -3,12 +3,16 @@
 use ravelin_ike::explain::Part;
 use ravelin_ike::limits;
 use ravelin_ike::{Command, Config};
+use ravelin_types::Spi;
 use ravelin_types::dataplane::{DataPlaneEvent, Flow};
 use ravelin_types::options::Processors;
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::KeMethod;
+use ravelin_wire::ike::header::ExchangeType;
+use ravelin_wire::ike::v2::{NotifyType, Payload};
 
 use crate::lab::*;
+use crate::v2::peer::{Peer, child_request, notifies, notify};
 
 fn net(text: &str) -> TrafficSelector {
     TrafficSelector::prefix(ip(text), 16).unwrap()
@@ -206,4 +210,67 @@ fn there_is_an_end_to_them() {
     assert!(lab.b.failures().iter().all(|failure| failure.part == Part::Limit));
     assert_eq!(lab.b.failures().len(), 4);
     lab.assert_mirrored();
+}
+
+/// SA_RESOURCE_INFO and TS_MAX_QUEUE as they are on the wire: their numbers, neither protocol nor SPI, no data of ours.
+const RESOURCE_INFO: NotifyType = NotifyType(16_444);
+const MAX_QUEUE: NotifyType = NotifyType(48);
+
+// RFC 9611 §5, by a peer that knows nothing of ours: its identifier, of whatever length, is looked at no further.
+#[test]
+fn the_notifies_of_a_responder_have_no_data() {
+    let said = |data: &[u8]| notify(RESOURCE_INFO, data);
+    let mut host = Host::new(config(B, A), 2);
+    host.configure(|config| give(config, 1));
+    let mut peer = Peer::keyed(&mut host);
+    let mut payloads = peer.auth_request();
+    payloads.push(said(b"CPU all"));
+    let answer = peer.ask(&mut host, ExchangeType::IKE_AUTH, &payloads);
+    assert!(answer.contains(&said(&[])), "{answer:?}");
+    assert_eq!(host.child().processors, Processors::Each);
+    for n in 1..limits::RESOURCES as u32 + 2 {
+        let mut payloads = child_request(Spi(0x0abc_1000 + n), n as u8);
+        payloads.push(said(&[n as u8; 200]));
+        let answer = peer.ask(&mut host, ExchangeType::CREATE_CHILD_SA, &payloads);
+        if n < limits::RESOURCES as u32 {
+            assert!(answer.contains(&said(&[])) && answer.iter().any(|it| matches!(it, Payload::Sa(_))), "{n}");
+        } else {
+            assert_eq!(answer, [notify(MAX_QUEUE, &[])], "{n}");
+        }
+    }
+    assert_eq!(host.children().len(), limits::RESOURCES);
+    // Who says nothing of it hears nothing of it.
+    let mut host = Host::new(config(B, A), 2);
+    host.configure(|config| give(config, 1));
+    let mut peer = Peer::keyed(&mut host);
+    let payloads = peer.auth_request();
+    let answer = peer.ask(&mut host, ExchangeType::IKE_AUTH, &payloads);
+    assert!(!notifies(&answer).contains(&RESOURCE_INFO));
+    assert_eq!(host.child().processors, Processors::All);
+}
+
+#[test]
+fn the_notify_of_an_initiator_has_no_data_and_an_end_of_them_is_believed() {
+    let mut host = Host::new(config(B, A), 2);
+    host.configure(|config| give(config, 4));
+    let mut peer = Peer::new(9);
+    host.command(Command::Initiate(POLICY));
+    let request = host.take();
+    let answer = peer.answer_init(&request.data);
+    peer.send(&mut host, &answer);
+    let (id, asked) = peer.asked(&mut host);
+    assert!(asked.contains(&notify(RESOURCE_INFO, &[])), "{asked:?}");
+    let mut answer = peer.auth_answer();
+    answer.push(notify(RESOURCE_INFO, b"of the peer"));
+    peer.answer(&mut host, ExchangeType::IKE_AUTH, id, &answer);
+    assert_eq!(host.child().processors, Processors::Each);
+    let flow = Flow { src: ip(B), dst: ip(A), protocol: 6, src_port: Some(20_000), dst_port: Some(5001) };
+    for processor in 0..2 {
+        host.event(DataPlaneEvent::Acquire { policy: POLICY, flow, processor: Some(processor) });
+        let (id, asked) = peer.asked(&mut host);
+        assert!(asked.contains(&notify(RESOURCE_INFO, &[])), "{asked:?}");
+        peer.answer(&mut host, ExchangeType::CREATE_CHILD_SA, id, &[notify(MAX_QUEUE, &[])]);
+    }
+    assert_eq!((host.children().len(), host.endpoint.counters().refused_resources), (1, 2));
+    assert_eq!(host.failures(), [], "the first goes on");
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ravelin_eap::{Account, Accounts, Client, Method, Server};
 use ravelin_ike::config::{EapServer, IdPattern, LocalAuth, OwnRound, PeerRound, RemoteAuth, Rounds};
 use ravelin_ike::explain::Part;
-use ravelin_ike::{Command, Config};
+use ravelin_ike::{Command, Config, Ppk, PpkIn, Ppks};
 use ravelin_testkit::papers::Kind;
 use ravelin_types::{Identity, Secret};
 use ravelin_wire::ike::header::ExchangeType;
@@ -147,6 +147,75 @@ fn a_user_goes_on_with_a_certificate() {
     // The user is who counts.
     assert_eq!(peer_of(&lab.b), fqdn("carol"));
     assert_eq!(peer_of(&lab.a), fqdn("second"));
+}
+
+fn ppk(id: &str, secret: &[u8], required: bool) -> Ppks {
+    let key = Ppk { id: id.as_bytes().to_vec(), secret: secret.into() };
+    Ppks { id: Some(key.id.clone()), required, exchange: PpkIn::Auth, keys: [key].into() }
+}
+
+/// By a key first and then EAP, the other way round, by two keys; and then the responder proves two names.
+fn kinds_of_rounds() -> [fn(&mut Config, &mut Config); 4] {
+    fn second_of_b(a: &mut Config, b: &mut Config) {
+        b.remotes[0].rounds.own.push(own_psk("second", b"of the gateway"));
+        a.remotes[0].rounds.peer.push(peer_psk("second", b"of the gateway"));
+    }
+    fn user_first(a: &mut Config, b: &mut Config) {
+        login(a, b, "geheim");
+        let remote = &mut a.remotes[0];
+        core::mem::swap(&mut remote.local_auth, &mut remote.rounds.own[0].auth);
+        remote.rounds.own[0].id = remote.local_id.clone();
+        let remote = &mut b.remotes[0];
+        core::mem::swap(&mut remote.remote_auth, &mut remote.rounds.peer[0].auth);
+    }
+    [
+        |a, b| login(a, b, "geheim"),
+        user_first,
+        |a, b| {
+            a.remotes[0].rounds.own.push(own_psk("second", b"right"));
+            b.remotes[0].rounds.peer.push(peer_psk("second", b"right"));
+            second_of_b(a, b);
+        },
+        |a, b| {
+            user_first(a, b);
+            second_of_b(a, b);
+        },
+    ]
+}
+
+// RFC 8784 §3: the key is named with the first AUTH of the initiator, and all proofs after that are by what came of it.
+#[test]
+fn a_post_quantum_key_is_named_once() {
+    let cases = [
+        (ppk("gw", b"key", true), ppk("gw", b"key", true), Some(true)),
+        (ppk("gw", b"key", false), ppk("gw", b"key", false), Some(true)),
+        (ppk("gw", b"key", false), ppk("other", b"key", false), Some(false)),
+        (ppk("gw", b"key", false), Ppks::default(), Some(false)),
+        (Ppks::default(), ppk("gw", b"key", false), Some(false)),
+        (ppk("gw", b"key", true), ppk("other", b"key", false), None),
+        (ppk("gw", b"key", true), Ppks::default(), None),
+        (Ppks::default(), ppk("gw", b"key", true), None),
+        (ppk("gw", b"key", false), ppk("gw", b"another", false), None),
+    ];
+    for (kind, change) in kinds_of_rounds().into_iter().enumerate() {
+        for (at, (of_a, of_b, used)) in cases.iter().enumerate() {
+            let mut lab = started(|a, b| {
+                change(a, b);
+                a.remotes[0].extensions.ppk = of_a.clone();
+                b.remotes[0].extensions.ppk = of_b.clone();
+            });
+            let Some(used) = *used else {
+                assert!(lab.a.sas.is_empty() && lab.b.sas.is_empty(), "{kind} {at}");
+                continue;
+            };
+            assert_eq!((lab.a.failures(), lab.b.failures()), (vec![], vec![]), "{kind} {at}");
+            assert_eq!((lab.a.ike().ppk, lab.b.ike().ppk), (used, used), "{kind} {at}");
+            lab.assert_mirrored();
+            lab.b.command(Command::RekeyIke("peer".into()));
+            lab.settle();
+            lab.assert_mirrored();
+        }
+    }
 }
 
 // RFC 4739 §2.1: the IKE SA is there when all have succeeded.
