@@ -16,7 +16,7 @@ use ravelin_types::options::{Offload, Processors, SaOptions};
 use ravelin_types::policy::{Action, Domain, Policy, PolicyId, Protection};
 use ravelin_types::record::Store;
 use ravelin_types::sa::{Direction, SaId};
-use ravelin_types::{Carrier, Spi, Way};
+use ravelin_types::{Carrier, IkeSpi, Spi, Way};
 use ravelin_wire::udp_encap::NON_ESP_MARKER;
 use rustix::event::epoll;
 
@@ -171,6 +171,11 @@ impl TunDataPlane {
     /// The next IKE datagram that arrived, oldest first; those that ask for an IKE SA seldom before others.
     pub fn poll_ike(&mut self) -> Option<IkeDatagram> {
         self.ike.next()
+    }
+
+    /// An IKE SA stands, or does no longer: its messages do not wait behind those of anybody.
+    pub fn note_ike(&mut self, spis: (IkeSpi, IkeSpi), stands: bool) {
+        self.ike.note(spis, stands);
     }
 
     /// The SPI of the next inbound SA on which authenticated packets arrived, reported at most once a second.

@@ -7,13 +7,13 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use ravelin_inbox::IkeDatagram;
-use ravelin_types::Spi;
 use ravelin_types::dataplane::{DataPlane, DataPlaneError, DataPlaneEvent, DataPlaneOp, Flow, SaStatus};
 use ravelin_types::interface::{Interface, InterfaceStatus};
 use ravelin_types::options::{IpComp, Offload, SaOptions};
 use ravelin_types::policy::{Action, PolicyId};
 use ravelin_types::sa::{Direction, Encap, SaId, SaParams};
 use ravelin_types::selector::select;
+use ravelin_types::{IkeSpi, Spi};
 use rustix::event::epoll;
 use rustix::time::{TimerfdClockId, TimerfdFlags, timerfd_create};
 
@@ -141,6 +141,11 @@ impl XfrmDataPlane {
     /// The next IKE datagram, oldest first; those that ask for an IKE SA seldom before others.
     pub fn poll_ike(&mut self) -> Option<IkeDatagram> {
         self.sockets.receive()
+    }
+
+    /// An IKE SA stands, or does no longer: its messages do not wait behind those of anybody.
+    pub fn note_ike(&mut self, spis: (IkeSpi, IkeSpi), stands: bool) {
+        self.sockets.note(spis, stands);
     }
 
     /// The SPI of the next inbound SA on which authenticated packets arrived since the last look.

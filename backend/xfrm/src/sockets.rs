@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use ravelin_inbox::{IkeDatagram, IkeReceiver, IkeSender, Wake, ike_queue};
-use ravelin_types::Way;
+use ravelin_types::{IkeSpi, Way};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -89,8 +89,13 @@ impl Sockets {
         self.inbox.next()
     }
 
+    /// An IKE SA stands, or does no longer.
+    pub(crate) fn note(&self, spis: (IkeSpi, IkeSpi), stands: bool) {
+        self.inbox.note(spis, stands);
+    }
+
     /// How many messages found no room, by name.
-    pub(crate) fn counters(&self) -> [(&'static str, u64); 2] {
+    pub(crate) fn counters(&self) -> [(&'static str, u64); 3] {
         self.inbox.counters()
     }
 

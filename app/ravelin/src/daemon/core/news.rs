@@ -83,6 +83,13 @@ impl<P: Plane> Core<P> {
                 self.retry_failed(failure, now);
             }
         }
+        match event {
+            Event::IkeUp { spis: stands, .. } | Event::IkeRekeyed { new: stands, .. } => {
+                self.plane.note_ike(*stands, true)
+            }
+            Event::IkeDown { spis, .. } => self.plane.note_ike(*spis, false),
+            _ => {}
+        }
         self.note_inside(event);
         self.note_updown(event);
         self.note_session(event, now);

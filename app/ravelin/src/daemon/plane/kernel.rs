@@ -12,7 +12,7 @@ use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp};
 use ravelin_types::interface::InterfaceStatus;
 use ravelin_types::policy::PolicyId;
 use ravelin_types::transform::Transform;
-use ravelin_types::{Spi, Way};
+use ravelin_types::{IkeSpi, Spi, Way};
 use ravelin_xfrm::{Capabilities, XfrmConfig, XfrmDataPlane};
 
 use super::{Plane, Running, Settings};
@@ -48,6 +48,10 @@ pub fn start(settings: &Settings, capabilities: Capabilities, _store: &mut FileS
 }
 
 impl Plane for XfrmDataPlane {
+    fn note_ike(&mut self, spis: (IkeSpi, IkeSpi), stands: bool) {
+        XfrmDataPlane::note_ike(self, spis, stands);
+    }
+
     fn send_ike(&mut self, way: Way, data: &[u8]) -> io::Result<()> {
         XfrmDataPlane::send_ike(self, way.local, way.remote, data)
     }

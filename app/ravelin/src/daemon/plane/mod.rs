@@ -18,7 +18,7 @@ use ravelin_types::dataplane::{DataPlane, DataPlaneError, DataPlaneOp, Settled};
 use ravelin_types::interface::InterfaceStatus;
 use ravelin_types::policy::PolicyId;
 use ravelin_types::transform::Transform;
-use ravelin_types::{Spi, Way};
+use ravelin_types::{IkeSpi, Spi, Way};
 
 /// For the core: the operations of [`DataPlane`], with the IKE sockets at its side, which see the same addresses and ports
 /// as its packets.
@@ -93,6 +93,9 @@ pub trait Plane: DataPlane {
     fn interfaces(&mut self) -> Vec<InterfaceStatus> {
         Vec::new()
     }
+
+    /// An IKE SA stands, or does no longer.
+    fn note_ike(&mut self, _spis: (IkeSpi, IkeSpi), _stands: bool) {}
 
     /// Where the system is not as this data plane wants it, a line for each entry.
     fn differences(&mut self) -> Result<Vec<String>, String> {

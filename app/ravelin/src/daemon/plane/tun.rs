@@ -12,7 +12,7 @@ use ravelin_rtnetlink::InsideConfig;
 use ravelin_store::FileStore;
 use ravelin_tun::{TunConfig, TunDataPlane};
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp, Settled};
-use ravelin_types::{Spi, Way};
+use ravelin_types::{IkeSpi, Spi, Way};
 
 use super::{Plane, Running, Settings};
 
@@ -39,6 +39,10 @@ pub fn start(settings: &Settings, packets: CryptoProvider, store: &mut FileStore
 }
 
 impl Plane for TunDataPlane {
+    fn note_ike(&mut self, spis: (IkeSpi, IkeSpi), stands: bool) {
+        TunDataPlane::note_ike(self, spis, stands);
+    }
+
     fn send_ike(&mut self, way: Way, data: &[u8]) -> io::Result<()> {
         TunDataPlane::send_ike(self, way, data)
     }
