@@ -20,6 +20,7 @@ use alloc::vec::Vec;
 use ravelin_wire::ike::v2::{Auth, Notify, NotifyType, Payload};
 
 use super::ppk_intermediate;
+use crate::auth::LocalAuth;
 use crate::config::Remote;
 use crate::error::{Disagreement, Error};
 use crate::explain::Part;
@@ -105,6 +106,13 @@ pub(super) fn announced(payloads: &Payloads, how: NotifyType) -> bool {
     payloads.notify(how).is_some()
 }
 
+/// Whether there is no IKE SA without the key, where both sides announced that they do it: RFC 8784 §5.2.3, beside NULL
+/// authentication it is all that shows who the two are.
+pub(crate) fn is_a_must(remote: &Remote) -> bool {
+    let nobody = remote.is_nobody() || matches!(remote.local_auth, LocalAuth::Null);
+    remote.extensions.ppk.required || nobody
+}
+
 /// The key that an initiator mixes in for IKE_AUTH.
 pub(crate) fn chosen(remote: &Remote, agreed: &Ppking) -> Result<Option<Ppk>, Error> {
     let ppk = &remote.extensions.ppk;
@@ -162,7 +170,7 @@ pub(crate) fn judge(remote: &Remote, agreed: &Ppking, auth: &Auth, payloads: &Pa
     if let Some(ppk) = name(id).and_then(|id| ppk.find(id)) {
         return Ok(Judged::Mixed(ppk.clone()));
     }
-    match payloads.notify(NotifyType::NO_PPK_AUTH).filter(|_| !ppk.required) {
+    match payloads.notify(NotifyType::NO_PPK_AUTH).filter(|_| !is_a_must(remote)) {
         Some(notify) => Ok(Judged::Without(Auth { method: auth.method, data: notify.data.clone() })),
         None => Err(missing(vec![unknown(id)])),
     }

@@ -80,7 +80,7 @@ pub(crate) fn taken(remote: &Remote, own: &Ppk, payloads: &Payloads) -> Result<O
     match payloads.notify(NotifyType::PPK_IDENTITY) {
         Some(notify) if ppk::name(&notify.data) == Some(&own.id) => Ok(Some(own.clone())),
         Some(_) => Err(Error::Violation("PPK_IDENTITY of a key that was not named")),
-        None if remote.extensions.ppk.required => Err(ppk::missing(vec!["does not have our key".into()])),
+        None if ppk::is_a_must(remote) => Err(ppk::missing(vec!["does not have our key".into()])),
         None => Ok(None),
     }
 }
@@ -117,7 +117,9 @@ pub(super) fn admit(remote: &Remote, agreed: &Ppking) -> Result<(), Error> {
                 && ppk.find(&used.id).is_some_and(|own| bool::from(own.secret.expose().ct_eq(used.secret.expose())));
             known.then_some(()).ok_or_else(|| ppk::missing(vec![ppk::unknown(&ppk::ppk_id(used))]))
         }
-        _ if ppk.required => Err(ppk::missing(Vec::from(["no post-quantum pre-shared key".into()]))),
+        _ if ppk.required || !matches!(agreed, Ppking::No) && ppk::is_a_must(remote) => {
+            Err(ppk::missing(Vec::from(["no post-quantum pre-shared key".into()])))
+        }
         _ => Ok(()),
     }
 }

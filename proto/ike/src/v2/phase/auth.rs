@@ -186,7 +186,7 @@ impl Unsigned {
 
     /// The keys for what goes into NO_PPK_AUTH, if that is still to be made.
     fn plain_first(&self) -> Option<&IkeKeys> {
-        let wanted = self.ppk.is_some() && !self.remote.extensions.ppk.required && self.without.is_none();
+        let wanted = self.ppk.is_some() && !ppk::is_a_must(&self.remote) && self.without.is_none();
         self.init.plain.as_ref().filter(|_| wanted)
     }
 
@@ -328,7 +328,7 @@ impl AuthRequested {
             return Ok(());
         }
         let known = payloads.notify(NotifyType::PPK_IDENTITY).is_some();
-        if !known && self.remote.extensions.ppk.required {
+        if !known && ppk::is_a_must(&self.remote) {
             return Err(ppk::missing(vec!["no post-quantum pre-shared key".into()]));
         }
         self.init.settle(known);

@@ -158,7 +158,7 @@ impl AuthRequested {
         let identity = ppk::identity(&chosen);
         self.init.mix(chosen);
         let mut last = vec![prove(&self.init), identity];
-        if let (Payload::Auth(plain), false) = (plain, self.remote.extensions.ppk.required) {
+        if let (Payload::Auth(plain), false) = (plain, ppk::is_a_must(&self.remote)) {
             last.push(ppk::without(&plain.data));
         }
         Ok(last)

@@ -346,12 +346,16 @@ fn under_load_a_cookie_comes_first() {
 // RFC 7296 §2.6: a cookie that is not the expected one is as good as none.
 #[test]
 fn a_cookie_is_good_for_its_request_alone() {
-    let mut lab = Lab::new();
-    flood(&mut lab, limits::COOKIE_THRESHOLD, A);
-    lab.a.command(Command::Initiate(POLICY));
-    lab.a_to_b();
-    lab.b_to_a();
-    let with_cookie = lab.a.take();
+    let challenged = || {
+        let mut lab = Lab::new();
+        flood(&mut lab, limits::COOKIE_THRESHOLD, A);
+        lab.a.command(Command::Initiate(POLICY));
+        lab.a_to_b();
+        lab.b_to_a();
+        let with_cookie = lab.a.take();
+        (lab, with_cookie)
+    };
+    let (mut lab, with_cookie) = challenged();
     let here = socket("192.0.2.2:500");
     let accepted = |lab: &mut Lab, message: &Transmit, from: &str| {
         let before = lab.b.endpoint.ike_sas().len();
@@ -382,6 +386,11 @@ fn a_cookie_is_good_for_its_request_alone() {
     let mut again = Lab::new();
     again.b = lab.b;
     assert!(!accepted(&mut again, &with_cookie, "192.0.2.1:500"));
+    // Nor is it where nobody was given one meanwhile.
+    let (mut lab, with_cookie) = challenged();
+    lab.b.sleep(limits::COOKIE_SECRET_LIFETIME * 2);
+    flood(&mut lab, limits::COOKIE_THRESHOLD, A);
+    assert!(!accepted(&mut lab, &with_cookie, "192.0.2.1:500"));
 }
 
 #[test]

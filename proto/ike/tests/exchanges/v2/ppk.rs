@@ -2,8 +2,10 @@
 
 use crate::lab::*;
 use crate::v2::peer::{Peer, notifies, notify};
+use ravelin_ike::config::{LocalAuth, RemoteAuth};
 use ravelin_ike::explain::Part;
 use ravelin_ike::{Command, Ppk, PpkIn, Ppks};
+use ravelin_types::Identity;
 use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v2::{Message, NotifyType, Payload};
 
@@ -97,6 +99,47 @@ fn who_insists_gets_no_ike_sa_without_the_key() {
     let nowhere = lab(Ppks { id: Some(b"gw".to_vec()), required: true, ..Ppks::default() }, Ppks::default());
     nowhere.a.failure(Part::Configuration);
     assert!(nowhere.a.sent.is_empty());
+}
+
+// RFC 8784 §5.2.3, RFC 9867: beside NULL authentication both sides insist, once both have said that they do it.
+#[test]
+fn who_proves_nothing_else_insists_on_the_key() {
+    for exchange in [PpkIn::Auth, PpkIn::Intermediate] {
+        let of = |id: &str| Ppks { exchange, ..keys(id, KEY, false) };
+        let cases = [
+            (of("gw"), of("gw"), Some(true)),
+            (of("gw"), of("other"), None),
+            (of("gw"), Ppks::default(), Some(false)),
+            (Ppks::default(), of("gw"), Some(false)),
+        ];
+        for (a, b, used) in cases {
+            for one_side in [false, true] {
+                let mut lab = Lab::with(|at_a, at_b| {
+                    for (config, ppk) in [(&mut *at_a, &a), (&mut *at_b, &b)] {
+                        config.remotes[0].extensions.ppk = ppk.clone();
+                    }
+                    at_a.remotes[0].local_auth = LocalAuth::Null;
+                    at_a.remotes[0].local_id = Identity::Null;
+                    at_b.remotes[0].remote_auth = RemoteAuth::Null;
+                    if !one_side {
+                        at_b.remotes[0].local_auth = LocalAuth::Null;
+                        at_b.remotes[0].local_id = Identity::Null;
+                        at_a.remotes[0].remote_auth = RemoteAuth::Null;
+                    }
+                });
+                lab.a.command(Command::Initiate(POLICY));
+                lab.settle();
+                let Some(used) = used else {
+                    let failed = [&lab.a, &lab.b].into_iter().flat_map(Host::failures).any(|it| it.part == Part::Ppk);
+                    assert!(failed && lab.a.sas.is_empty() && lab.b.sas.is_empty(), "{exchange:?} {one_side}");
+                    continue;
+                };
+                assert_eq!((lab.a.failures(), lab.b.failures()), (vec![], vec![]), "{exchange:?} {one_side}");
+                assert_eq!((lab.a.ike().ppk, lab.b.ike().ppk), (used, used), "{exchange:?} {one_side}");
+                lab.assert_mirrored();
+            }
+        }
+    }
 }
 
 // RFC 8784 §3: the peer announced PPKs, and then does not say which.

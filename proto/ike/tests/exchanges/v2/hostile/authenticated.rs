@@ -386,25 +386,34 @@ fn initial_contact_is_about_its_sender_alone() {
     assert_eq!(lab.b.endpoint.ike_sas().len(), 2);
 }
 
-// Row 61 once more: the operator gave the remote another identity meanwhile; the newcomer does not speak for the old one.
+// Row 61 once more: the operator gave the peer, or this host, another identity meanwhile; the newcomer does not speak for the
+// old pair of them (RFC 7296 §2.4).
 #[test]
 fn initial_contact_is_about_one_pair_of_identities() {
-    let (mut host, _) = up();
-    let old = host.ike().spis;
-    let other = Identity::Fqdn("other.example.org".into());
-    host.configure(|config| config.remotes[0].remote_id = other.clone());
-    let mut newcomer = Peer::new(2);
-    let request = newcomer.init_request();
-    newcomer.send(&mut host, &request);
-    let answer = host.take();
-    newcomer.init_answered(&answer.data);
-    let mut payloads = newcomer.auth_request_as(other, AuthMethod::SHARED_KEY);
-    payloads[2] = peer::sa_of(peer::answered_esp(), SECOND.into());
-    payloads.push(peer::notify(NotifyType::INITIAL_CONTACT, &[]));
-    newcomer.ask(&mut host, ExchangeType::IKE_AUTH, &payloads);
-    assert!(host.endpoint.ike_sas().iter().any(|sa| sa.spis == old));
-    assert_eq!(host.endpoint.ike_sas().len(), 2);
-    assert_eq!(host.sas.len(), 4);
+    let other = || Identity::Fqdn("other.example.org".into());
+    let cases: [(fn(&mut ravelin_ike::Remote), bool); 3] = [
+        (|remote| remote.remote_id = Identity::Fqdn("other.example.org".into()), true),
+        (|remote| remote.local_id = Identity::Fqdn("other.example.org".into()), true),
+        (|_| (), false),
+    ];
+    for (change, stays) in cases {
+        let (mut host, _) = up();
+        let old = host.ike().spis;
+        host.configure(|config| change(&mut config.remotes[0]));
+        let mut newcomer = Peer::new(2);
+        let request = newcomer.init_request();
+        newcomer.send(&mut host, &request);
+        let answer = host.take();
+        newcomer.init_answered(&answer.data);
+        let id = if host.config.remotes[0].remote_id == other() { other() } else { newcomer.id.clone() };
+        let mut payloads = newcomer.auth_request_as(id, AuthMethod::SHARED_KEY);
+        payloads[2] = peer::sa_of(peer::answered_esp(), SECOND.into());
+        payloads.push(peer::notify(NotifyType::INITIAL_CONTACT, &[]));
+        newcomer.ask(&mut host, ExchangeType::IKE_AUTH, &payloads);
+        assert_eq!(host.endpoint.ike_sas().iter().any(|sa| sa.spis == old), stays);
+        let sas = if stays { (2, 4) } else { (1, 2) };
+        assert_eq!((host.endpoint.ike_sas().len(), host.sas.len()), sas);
+    }
 }
 
 // An SPI that another Child SA has, be it of this peer or of another behind the same NAT: a data plane can tell the two
