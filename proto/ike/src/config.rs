@@ -317,6 +317,10 @@ pub struct Internal {
     pub ask: Vec<IpAddr>,
     /// Whether we ask it for IPv6 prefixes of our own (RFC 5739); with IPv6 addresses beside it, for whichever it has.
     pub prefixes: bool,
+    /// The domains that the DNS servers of the peer may be for, with all in them (RFC 8598 §5); empty: those that it says.
+    pub domains: Vec<String>,
+    /// The domains of which it may give DNSSEC trust anchors, with all in them (RFC 8598 §6).
+    pub anchored: Vec<String>,
     /// The pools from which a peer gets what it asks for, in this order. With any, it must ask.
     pub pools: Vec<String>,
 }

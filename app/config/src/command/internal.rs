@@ -8,7 +8,7 @@ use ravelin_types::selector::TrafficSelector;
 
 use super::Conflict;
 use crate::value::selector::{IdString, id_string};
-use crate::value::{BadValue, identity, name};
+use crate::value::{BadValue, dns, identity, name};
 
 /// Who gives whom an address.
 #[derive(Clone, Debug, Args)]
@@ -19,6 +19,12 @@ pub struct InternalArgs {
     /// Ask the remote for IPv6 prefixes of our own (RFC 5739), in which we make our addresses. Policies have them as -s internal6
     #[arg(long)]
     prefixes: bool,
+    /// Take its DNS servers for this domain and what is in it alone (RFC 8598); without: for the domains that it says, or for all names
+    #[arg(long, value_name = "NAME", value_parser = dns::domain)]
+    dns_domain: Vec<String>,
+    /// Take DNSSEC trust anchors from it for this domain and what is in it (RFC 8598 §6); without, none
+    #[arg(long, value_name = "NAME", value_parser = dns::anchored)]
+    dnssec_domain: Vec<String>,
     /// Give the remote an internal address of this pool (ike pool -n NAME); several are tried in turn. Policies have it as
     /// -d internal
     #[arg(long, value_name = "NAME", value_parser = name)]
@@ -33,10 +39,22 @@ impl InternalArgs {
         if self.prefixes && !initiates {
             return Err(Conflict::at(('\0', "prefixes"), "whoever begins asks for prefixes; add -w"));
         }
+        let asks = self.prefixes || !self.vip.is_empty();
+        for (flag, domains) in [("dns-domain", &self.dns_domain), ("dnssec-domain", &self.dnssec_domain)] {
+            if !domains.is_empty() && !asks {
+                return Err(Conflict::at(('\0', flag), "names come with an internal address; add --vip any"));
+            }
+        }
         if !self.pool.is_empty() && !accepts {
             return Err(Conflict::at(('\0', "pool"), "whoever begins asks for an address; add -u"));
         }
-        Ok(Internal { ask: self.vip.clone(), prefixes: self.prefixes, pools: self.pool.clone() })
+        Ok(Internal {
+            ask: self.vip.clone(),
+            prefixes: self.prefixes,
+            domains: self.dns_domain.clone(),
+            anchored: self.dnssec_domain.clone(),
+            pools: self.pool.clone(),
+        })
     }
 }
 

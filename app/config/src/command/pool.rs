@@ -35,6 +35,9 @@ pub struct PoolArgs {
     /// A domain that the DNS servers are for (RFC 8598)
     #[arg(long, value_name = "NAME", value_parser = domain)]
     domain: Vec<Attribute>,
+    /// A DNSSEC trust anchor of one of these domains (RFC 8598), as a DS record has it: "corp.example 43547 8 2 HEX"
+    #[arg(long, value_name = "ANCHOR", value_parser = anchor)]
+    dnssec: Vec<[Attribute; 2]>,
     /// An encrypted DNS resolver that peers are told of (RFC 9464): its name, its addresses and how it is spoken to, as
     /// "dns.example.org 10.1.0.53 alpn=dot port=8530", "dns.example.org 10.1.0.53 alpn=h2 dohpath=/q{?dns}"; priority=2 for one that
     /// is tried later, sha256=HEX for the digest of its key
@@ -85,6 +88,10 @@ fn domain(text: &str) -> Result<Attribute, BadValue> {
     pools::domain(text).map_err(BadValue::new)
 }
 
+fn anchor(text: &str) -> Result<[Attribute; 2], BadValue> {
+    value::dns::anchor(text).map_err(BadValue::new)
+}
+
 fn subnet(text: &str) -> Result<Attribute, BadValue> {
     pools::subnet(text).map_err(BadValue::new)
 }
@@ -130,6 +137,9 @@ impl PoolArgs {
             if !attributes.contains(attribute) {
                 attributes.push(attribute.clone());
             }
+        }
+        for anchor in &self.dnssec {
+            value::dns::add(&mut attributes, anchor).map_err(|why| Conflict::at(('\0', "dnssec"), why))?;
         }
         let pool = Pool { name, addresses, prefix: self.prefix, fixed: self.fixed.clone(), attributes };
         Ok(Command::AddPool(Box::new(PoolSpec { pool, base, loaded: false })))

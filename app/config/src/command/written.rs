@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 use clap::ValueEnum;
-use ravelin_ike::address::CfgValue;
 use ravelin_ike::address::pool::{Attribute, Pool};
+use ravelin_ike::address::{CfgValue, Grant};
 use ravelin_ike::config::{IdPattern, IkeVersion, Liveness, Remote};
 use ravelin_types::Identity;
 use ravelin_types::interface::{Interface, Vti};
@@ -24,6 +24,7 @@ use crate::spec::{
     XauthSpec,
 };
 use crate::value::algorithm::{Esn, encr_name, integ_name, ke_name, prf_name};
+use crate::value::dns;
 use crate::value::encrypted_dns::Written;
 use crate::value::identity;
 use crate::value::if_id;
@@ -210,6 +211,8 @@ impl RemoteSpec {
         line.optional("--if-id", self.if_ids.any().then(|| if_id::written(self.if_ids)));
         self.internal.ask.iter().for_each(|address| line.value("--vip", identity::peer_word(&(*address).into())));
         line.flag("--prefixes", self.internal.prefixes);
+        self.internal.domains.iter().for_each(|name| line.value("--dns-domain", name));
+        self.internal.anchored.iter().for_each(|name| line.value("--dnssec-domain", name));
         self.internal.pools.iter().for_each(|pool| line.value("--pool", pool));
         self.rounds.written(&mut line);
         self.extensions.written(&mut line);
@@ -323,10 +326,14 @@ pub fn pool_line(pool: &Pool) -> Line {
                 });
                 line.value("--encrypted-dns", Written { resolver, digest });
             }
+            // With its domain.
+            CfgValue::TrustAnchor(_) => {}
             // No flag makes another one.
             _ => {}
         }
     }
+    let grant = Grant { attributes: pool.attributes.clone(), ..Grant::default() };
+    grant.anchors().for_each(|(domain, anchor)| line.value("--dnssec", dns::Anchor { domain, anchor }));
     line
 }
 

@@ -26,7 +26,7 @@ use crate::value::address::{self, Address};
 use crate::value::host::Host;
 use crate::value::if_id::if_id;
 use crate::value::who::Who;
-use crate::value::{identity, name};
+use crate::value::{BadValue, dns, identity, name};
 
 /// What a connection comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -301,7 +301,12 @@ fn internal(reader: &mut Reader<'_>) -> Internal {
     let pools = reader.list("pools", |text| crate::value::name(text).map_err(|bad| bad.message)).unwrap_or_default();
     // Ours: strongSwan has no prefixes of a peer's own.
     let prefixes = reader.flag("prefixes").unwrap_or(false);
-    Internal { ask, prefixes, pools }
+    // Ours, too: strongSwan takes domains from nobody.
+    let mut names = |option, read: fn(&str) -> Result<String, BadValue>| {
+        reader.list(option, |text| read(text).map_err(|bad| bad.message)).unwrap_or_default()
+    };
+    let (domains, anchored) = (names("dns_domains", dns::domain), names("dnssec_domains", dns::anchored));
+    Internal { ask, prefixes, domains, anchored, pools }
 }
 
 /// `if_id_in` and `if_id_out`, of a connection or a child.

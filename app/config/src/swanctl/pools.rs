@@ -10,7 +10,7 @@ use ravelin_types::selector::{ANY_PORTS, TrafficSelector};
 use super::reader::{Problems, Reader};
 use super::tree::{Named, Setting};
 use crate::spec::PoolSpec;
-use crate::value::{encrypted_dns, name};
+use crate::value::{dns, encrypted_dns, name};
 
 /// strongSwan's attributes of its own and of Cisco's Unity, which its clients know.
 const INTERNAL_IP4_SERVER: CfgAttributeType = CfgAttributeType(23456);
@@ -23,7 +23,7 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<PoolSpec> {
     let before = problems.0.len();
     let name = problems.take(name(&named.name).map_err(|error| named.at.remark(format!("{}: {error}", named.name))))?;
     let (mut addresses, mut prefix) = (None, None);
-    let mut attributes = Vec::new();
+    let (mut attributes, mut anchors) = (Vec::new(), Vec::new());
     for setting in &named.section.settings {
         match setting.name.as_str() {
             "addrs" => {
@@ -33,8 +33,21 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<PoolSpec> {
             "prefix" => {
                 prefix = problems.take(setting.text().and_then(|text| length(text).map_err(|why| setting.wrong(why))))
             }
+            "dnssec" => {
+                let all = setting.items().and_then(|items| {
+                    items
+                        .iter()
+                        .map(|item| dns::anchor(item).map_err(|why| setting.wrong(why)))
+                        .collect::<Result<Vec<_>, _>>()
+                });
+                anchors.extend(problems.take(all).unwrap_or_default().into_iter().map(|anchor| (setting, anchor)));
+            }
             _ => attributes.extend(problems.take(attribute(setting)).unwrap_or_default()),
         }
+    }
+    // Wherever they stand, behind their domain.
+    for (setting, anchor) in anchors {
+        problems.take(dns::add(&mut attributes, &anchor).map_err(|why| setting.wrong(why)));
     }
     let mut reader = Reader::new(&named.section, &named.at, problems);
     if addresses.is_none() && reader.setting("addrs").is_none() {
@@ -116,6 +129,7 @@ fn attribute(setting: &Setting) -> Result<Vec<Attribute>, crate::remark::Remark>
         "server" => items.iter().map(|item| host(item, server)).collect(),
         "subnet" => items.iter().map(|item| subnet(item)).collect(),
         // Ours: strongSwan has no words for it.
+        "dns_domain" => items.iter().map(|item| domain(item)).collect(),
         "encrypted_dns" => {
             let all: Result<Vec<_>, String> = items.iter().map(|item| encrypted_dns::parse(item)).collect();
             all.map(|all| all.into_iter().flatten().collect())
@@ -125,8 +139,8 @@ fn attribute(setting: &Setting) -> Result<Vec<Attribute>, crate::remark::Remark>
         other => match other.parse::<u16>().ok().filter(|kind| (1..0x8000).contains(kind)) {
             Some(kind) => items.iter().map(|item| numbered(CfgAttributeType(kind), item)).collect(),
             None => Err(format!(
-                "unknown option: {other}; expected addrs, prefix, dns, nbns, dhcp, netmask, server, subnet, encrypted_dns, \
-                 split_include, split_exclude, or the number of an attribute"
+                "unknown option: {other}; expected addrs, prefix, dns, nbns, dhcp, netmask, server, subnet, dns_domain, \
+                 dnssec, encrypted_dns, split_include, split_exclude, or the number of an attribute"
             )),
         },
     };

@@ -354,6 +354,31 @@ fn a_connection_asks_for_prefixes_and_a_pool_has_them() {
     }
 }
 
+// RFC 8598, of which strongSwan has the attributes by number alone.
+#[test]
+fn a_pool_tells_of_domains_and_a_connection_takes_which() {
+    let asks = |names: &str| {
+        connection(&format!(
+            "local_addrs = 192.0.2.1\nremote_addrs = 192.0.2.2\nvips = 0.0.0.0\n{names}\nchildren {{\n net {{\n remote_ts = 10.2.0.0/16\n }}\n}}"
+        ))
+    };
+    let internal = asks("dns_domains = a.test, b.test\ndnssec_domains = a.test").remote.unwrap().internal;
+    assert_eq!(
+        (internal.domains.join(" "), internal.anchored.join(" ")),
+        ("a.test b.test".to_owned(), "a.test".to_owned())
+    );
+    let pool =
+        |text: &str| read(&format!("pools {{\n rw {{\n addrs = 10.3.0.0/24\n dns = 10.1.0.53\n {text}\n }}\n}}\n"));
+    let told =
+        pool("dnssec = a.test 1 8 2 AB, b.test 2 8 2 CD\n dns_domain = a.test, b.test").unwrap().pools.remove(0).pool;
+    let grant = ravelin_ike::address::Grant { attributes: told.attributes, ..Default::default() };
+    let anchors: Vec<_> = grant.anchors().map(|(domain, anchor)| (domain.to_owned(), anchor.key_tag)).collect();
+    assert_eq!(anchors, [("a.test".to_owned(), 1), ("b.test".to_owned(), 2)]);
+    for bad in ["dnssec = a.test 1 8 2 AB", "dnssec = a.test\n dns_domain = a.test", "dns_domain = a b"] {
+        assert!(pool(bad).is_err(), "{bad}");
+    }
+}
+
 #[test]
 fn a_road_warrior_asks_for_addresses_and_its_side_is_theirs() {
     let read = connection(

@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod algorithm;
+pub mod dns;
 pub mod eap;
 pub mod encrypted_dns;
 pub mod host;

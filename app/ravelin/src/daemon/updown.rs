@@ -131,7 +131,7 @@ impl<P: Plane> Core<P> {
             device: device.as_deref().unwrap_or("unknown"),
             reqid: self.plane.reqid(policy),
             logs_in,
-            names: &self.grants.names_of(&ike.remote),
+            names: &self.grants.names_of(&ike.remote, std::slice::from_ref(&ike)),
         };
         let pairs = about.pairs();
         if pairs.len() > MAX_PAIRS {
@@ -230,6 +230,12 @@ impl About<'_> {
         }
         let servers: Vec<IpAddr> = self.names.servers.iter().copied().collect();
         numbered("DNS", &servers, &mut put);
+        for (number, domain) in (1..).zip(&self.names.domains) {
+            put(&format!("DNS_DOMAIN_{number}"), domain.clone());
+        }
+        for (number, anchor) in (1..).zip(&self.names.anchors) {
+            put(&format!("DNSSEC_{number}"), anchor.clone());
+        }
         for (number, resolver) in (1..).zip(&self.names.encrypted) {
             put(&format!("ENCRYPTED_DNS_{number}"), resolver.clone());
         }

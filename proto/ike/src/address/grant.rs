@@ -12,6 +12,7 @@ use ravelin_wire::ike::svc_params::SvcParams;
 use ravelin_wire::ike::v2::{CfgAttribute, CfgAttributeType};
 
 use super::link::{Link, LinkWish, Prefix};
+use super::names::is_server;
 use super::pool::Attribute;
 use crate::limits;
 
@@ -108,12 +109,21 @@ impl Grant {
         if let Some(own) = interface {
             grant.take_link(attributes, own);
         }
+        let mut of_domain = false;
         for attribute in attributes {
-            let Ok(Some(value)) = CfgValue::parse(attribute.kind, &attribute.value) else { continue };
+            let read = CfgValue::parse(attribute.kind, &attribute.value);
+            // RFC 8598 §4.2: anchors stand right behind their domain.
+            of_domain = match (attribute.kind, &read) {
+                (CfgAttributeType::INTERNAL_DNS_DOMAIN, Ok(Some(_))) => true,
+                (CfgAttributeType::INTERNAL_DNSSEC_TA, _) => of_domain,
+                _ => false,
+            };
+            let Ok(Some(value)) = read else { continue };
             let address = match (attribute.kind, &value) {
                 (CfgAttributeType::INTERNAL_IP4_ADDRESS, CfgValue::Address(address)) => *address,
                 (_, CfgValue::Ip6Address(address, _)) => (*address).into(),
                 (_, CfgValue::Link(..) | CfgValue::Prefix(..)) => continue,
+                (CfgAttributeType::INTERNAL_DNSSEC_TA, _) if !of_domain => continue,
                 _ => {
                     // RFC 9464 §3.1: neither without an address nor with priority 0, and RFC 9460 §2.2: parameters in their form.
                     let usable = encrypted(&value).is_none_or(|resolver| {
@@ -224,8 +234,8 @@ impl Wishes {
     }
 
     /// The attributes of a request for these addresses, an unspecified one leaving the choice to the peer, and for what
-    /// goes with them; and for prefixes on this link (RFC 5739 §4.1).
-    pub(crate) fn of(addresses: &[IpAddr], link: Option<&LinkWish>) -> Vec<CfgAttribute> {
+    /// goes with them; for prefixes on this link (RFC 5739 §4.1), and where they are of use for DNSSEC trust anchors.
+    pub(crate) fn of(addresses: &[IpAddr], link: Option<&LinkWish>, anchors: bool) -> Vec<CfgAttribute> {
         let asks = addresses.iter().map(|address| {
             let value = match address {
                 _ if address.is_unspecified() => Vec::new(),
@@ -240,6 +250,8 @@ impl Wishes {
         let families = [true, false].into_iter().filter(|v4| of(*v4));
         let kinds = |v4| [CfgAttributeType::dns(v4), CfgAttributeType::encrypted_dns(v4), CfgAttributeType::subnet(v4)];
         let more = families.flat_map(kinds).chain([CfgAttributeType::INTERNAL_DNS_DOMAIN]);
+        // RFC 8598 §3.1: without those that we have.
+        let more = more.chain(anchors.then_some(CfgAttributeType::INTERNAL_DNSSEC_TA));
         // RFC 9464 §3.2: with the hashes that we know.
         let hashes = DnsDigest { hashes: vec![DnsDigest::SHA256], name: String::new(), digest: vec![] };
         let digest = Attribute { kind: CfgAttributeType::ENCDNS_DIGEST_INFO, value: CfgValue::DnsDigest(hashes) };
@@ -268,13 +280,10 @@ impl Wishes {
             _ => true,
         });
         // RFC 8598 §3.2, RFC 9464 §4: domains come with a server for them.
-        let is_server = |it: &Attribute| {
-            [true, false]
-                .iter()
-                .any(|v4| [CfgAttributeType::dns(*v4), CfgAttributeType::encrypted_dns(*v4)].contains(&it.kind))
-        };
-        if !attributes.iter().any(is_server) {
-            attributes.retain(|attribute| attribute.kind != CfgAttributeType::INTERNAL_DNS_DOMAIN);
+        let knows_domains = self.kinds.contains(&CfgAttributeType::INTERNAL_DNS_DOMAIN);
+        if !knows_domains || !attributes.iter().any(|attribute| is_server(attribute.kind)) {
+            let of_domains = [CfgAttributeType::INTERNAL_DNS_DOMAIN, CfgAttributeType::INTERNAL_DNSSEC_TA];
+            attributes.retain(|attribute| !of_domains.contains(&attribute.kind));
         }
     }
 }
@@ -347,7 +356,7 @@ mod tests {
     fn a_request_is_read_as_it_was_written() {
         let like = IpAddr::from([10, 3, 0, 7]);
         let link = LinkWish { interface: 9, id: b"l".to_vec() };
-        let wishes = Wishes::parse(&Wishes::of(&[like, IpAddr::from([0; 16])], Some(&link)));
+        let wishes = Wishes::parse(&Wishes::of(&[like, IpAddr::from([0; 16])], Some(&link), false));
         assert_eq!(wishes.link, Some(link));
         assert_eq!(wishes.addresses, [(true, Some(like)), (false, None)]);
         assert!(wishes.kinds.contains(&CfgAttributeType::INTERNAL_IP6_DNS));

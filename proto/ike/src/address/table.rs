@@ -12,7 +12,7 @@ use ravelin_types::{Identity, IkeSpi};
 
 use super::link::{Link, LinkWish, Prefix, link_local};
 use super::pool::{Attribute, Pool, PoolView, Pools, Who};
-use super::{Grant, Wishes};
+use super::{Grant, Wishes, names};
 use crate::config::{Internal, Remote};
 use crate::context::Core;
 use crate::ike_sa::Ends;
@@ -101,11 +101,7 @@ impl Addresses {
     pub(crate) fn attributes(&self, owner: IkeSpi) -> Vec<Attribute> {
         let mut attributes: Vec<Attribute> = Vec::new();
         for lent in self.held.get(&owner).iter().flat_map(|held| &held.lent) {
-            for attribute in self.pools.attributes(&lent.pool) {
-                if !attributes.contains(attribute) {
-                    attributes.push(attribute.clone());
-                }
-            }
+            names::join(&mut attributes, self.pools.attributes(&lent.pool));
         }
         attributes
     }

@@ -195,6 +195,28 @@ fn a_pool_with_encrypted_resolvers_is_written_as_it_was_read() {
     assert_eq!(again.commands(), written);
 }
 
+// RFC 8598: who gives them, and who takes which.
+#[test]
+fn domains_and_anchors_are_written_as_they_were_read() {
+    let model = loaded(
+        "ike pool -n rw -a 10.3.0.0/28 --dns 10.1.0.53 --dnssec \"a.test 1 8 2 AB\" --domain a.test --domain b.test --dnssec \"a.test 2 8 2 CD\"\n\
+         ike remote -n up -z 2 -w -m PSK -h psk -r 192.0.2.1 --vip any --dns-domain a.test --dns-domain b.test --dnssec-domain a.test -f fqdn:up -g fqdn:me\n",
+    );
+    let pool = &model.pools().next().unwrap().pool;
+    let grant = ravelin_ike::address::Grant { attributes: pool.attributes.clone(), ..Default::default() };
+    assert_eq!(
+        grant.anchors().map(|(domain, anchor)| (domain, anchor.key_tag)).collect::<Vec<_>>(),
+        [("a.test", 1), ("a.test", 2)]
+    );
+    let written = model.commands();
+    let lines = written.lines.join("\n");
+    assert!(lines.contains("--dnssec \"a.test 1 8 2 AB\"") || lines.contains("--dnssec 'a.test 1 8 2 AB'"), "{lines}");
+    assert!(lines.contains("--dns-domain a.test --dns-domain b.test --dnssec-domain a.test"), "{lines}");
+    let again = loaded(&lines);
+    assert_eq!(&again.pools().next().unwrap().pool, pool);
+    assert_eq!(again.commands(), written);
+}
+
 // RFC 5739: of whole prefixes, and so of a range that lost no address when it was written as a network.
 #[test]
 fn a_pool_of_prefixes_is_written_as_it_was_read() {

@@ -1,5 +1,6 @@
 //! What the endpoint tells the operator: written down, and whoever follows it is told.
 
+use ravelin_config::value::dns::Anchor;
 use ravelin_config::value::encrypted_dns::Written;
 use ravelin_ike::Event;
 use ravelin_ike::address::Grant;
@@ -52,6 +53,9 @@ impl<P: Plane> Core<P> {
             }
             Event::Granted { remote, grant } => {
                 tracing::info!("{remote} gave us {}", addresses_text(grant));
+                for (domain, anchor) in grant.anchors() {
+                    tracing::info!("{remote} has a DNSSEC trust anchor: {}", Anchor { domain, anchor });
+                }
                 for (resolver, digest) in grant.encrypted_dns() {
                     tracing::info!("{remote} has an encrypted DNS resolver: {}", Written { resolver, digest });
                 }

@@ -4,8 +4,10 @@ use std::net::IpAddr;
 
 use ravelin_ike::Event;
 use ravelin_ike::address::Grant;
+use ravelin_ike::view::IkeSaView;
 use ravelin_rtnetlink::{Inside, InsideConfig, InsideRoute, Keeper};
 use ravelin_store::FileStore;
+use ravelin_types::selector::TrafficSelector;
 
 use super::resolver::{Names, Resolver};
 use crate::daemon::core::Core;
@@ -24,12 +26,21 @@ impl Grants {
         self.all.iter().any(|(_, grant)| grant.addresses.contains(&address))
     }
 
-    /// What a remote says about names.
-    pub(in crate::daemon) fn names_of(&self, remote: &str) -> Names {
+    /// What a remote says about names, which has these IKE SAs among others.
+    pub(in crate::daemon) fn names_of(&self, remote: &str, sas: &[IkeSaView]) -> Names {
         let mut names = Names::default();
-        self.all.iter().filter(|(name, _)| name == remote).for_each(|(_, grant)| names.add(grant));
+        let all_traffic = has_all_traffic(remote, sas);
+        self.all.iter().filter(|(name, _)| name == remote).for_each(|(_, grant)| names.add(grant, all_traffic));
         names
     }
+}
+
+/// Whether all traffic of a family goes to this remote.
+fn has_all_traffic(remote: &str, sas: &[IkeSaView]) -> bool {
+    let children = sas.iter().filter(|view| view.remote == remote).flat_map(|view| &view.children);
+    children
+        .flat_map(|child| &child.remote_ts)
+        .any(|ts| [TrafficSelector::any_v4(), TrafficSelector::any_v6()].contains(ts))
 }
 
 /// What there shall be in the system.
@@ -64,11 +75,12 @@ impl<P: Plane> Core<P> {
             return None;
         }
         let mut wanted = Wanted::default();
-        for (_, grant) in &self.grants.all {
+        let sas = self.endpoint.ike_sas();
+        for (remote, grant) in &self.grants.all {
             wanted.inside.addresses.extend(&grant.addresses);
-            wanted.names.add(grant);
+            wanted.names.add(grant, has_all_traffic(remote, &sas));
         }
-        for view in self.endpoint.ike_sas().iter().filter(|view| !view.inside.0.is_empty()) {
+        for view in sas.iter().filter(|view| !view.inside.0.is_empty()) {
             for child in &view.children {
                 let ours =
                     |address: &&IpAddr| child.local_ts.iter().any(|ts| ts.matches(**address, ts.protocol(), None));

@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::Command;
 
+use ravelin_config::value::dns::Anchor;
 use ravelin_config::value::encrypted_dns::Written;
 use ravelin_ike::address::{Grant, SvcParams};
 
@@ -22,6 +23,8 @@ pub struct Names {
     pub over_tls: Vec<(SocketAddr, String)>,
     /// The domains that they are for; none: all names (RFC 8598 §5).
     pub domains: BTreeSet<String>,
+    /// DNSSEC trust anchors of those domains in words (RFC 8598).
+    pub anchors: BTreeSet<String>,
 }
 
 /// Whom they are handed to.
@@ -44,10 +47,14 @@ pub struct Resolver {
 const TLS_PORT: u16 = 853;
 
 impl Names {
-    /// Adds what a peer says.
-    pub fn add(&mut self, grant: &Grant) {
+    /// Adds what a peer says, with which we have all traffic, or that of some networks.
+    pub fn add(&mut self, grant: &Grant, all_traffic: bool) {
         self.servers.extend(grant.dns());
-        self.domains.extend(grant.domains().map(str::to_owned));
+        // RFC 8598 §2: domains of their own, and whom to believe of them, are for tunnels to some networks.
+        if !all_traffic {
+            self.domains.extend(grant.domains().map(str::to_owned));
+            self.anchors.extend(grant.anchors().map(|(domain, anchor)| Anchor { domain, anchor }.to_string()));
+        }
         for (resolver, digest) in grant.encrypted_dns() {
             self.encrypted.push(Written { resolver, digest }.to_string());
             let params = SvcParams::parse(&resolver.parameters).unwrap_or_default();
@@ -123,7 +130,8 @@ fn text(names: &Names) -> String {
     if !names.domains.is_empty() {
         text.push_str(&format!("search {}\n", names.domains.iter().cloned().collect::<Vec<_>>().join(" ")));
     }
-    // The form has no word for them; who reads this finds them as `ike pool --encrypted-dns` has them.
+    // The form has no word for these; who reads this finds them as `ike pool --dnssec` and `--encrypted-dns` have them.
+    names.anchors.iter().for_each(|anchor| text.push_str(&format!("# dnssec {anchor}\n")));
     names.encrypted.iter().for_each(|resolver| text.push_str(&format!("# encrypted {resolver}\n")));
     names.servers.iter().for_each(|server| text.push_str(&format!("nameserver {server}\n")));
     text
@@ -140,6 +148,27 @@ fn resolvectl(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ravelin_ike::address::pool::Attribute;
+    use ravelin_ike::address::{CfgAttributeType, CfgValue, TrustAnchor};
+
+    // RFC 8598 §2: domains, and whom to believe of them, are for tunnels to some networks.
+    #[test]
+    fn domains_are_nothing_where_all_traffic_is() {
+        let of = |kind, value| Attribute { kind, value };
+        let anchor = TrustAnchor { key_tag: 1, algorithm: 8, digest_type: 2, digest: "AB".to_owned() };
+        let attributes = vec![
+            of(CfgAttributeType::INTERNAL_IP4_DNS, CfgValue::Address("10.1.0.53".parse().unwrap())),
+            of(CfgAttributeType::INTERNAL_DNS_DOMAIN, CfgValue::Domain("corp.example".to_owned())),
+            of(CfgAttributeType::INTERNAL_DNSSEC_TA, CfgValue::TrustAnchor(anchor)),
+        ];
+        let grant = Grant { attributes, ..Grant::default() };
+        for all_traffic in [false, true] {
+            let mut names = Names::default();
+            names.add(&grant, all_traffic);
+            assert_eq!(names.servers.len(), 1);
+            assert_eq!((names.domains.is_empty(), names.anchors.is_empty()), (all_traffic, all_traffic));
+        }
+    }
 
     #[test]
     fn a_file_has_what_peers_say_and_nothing_when_they_are_gone() {
@@ -150,6 +179,7 @@ mod tests {
         let names = Names {
             servers: ["10.1.0.53".parse().unwrap(), "2001:db8::53".parse().unwrap()].into(),
             domains: ["corp.example".to_owned()].into(),
+            anchors: ["corp.example 43547 8 2 AB".to_owned()].into(),
             encrypted: vec!["dns.corp.example 10.1.0.54 alpn=dot".to_owned()],
             over_tls: vec![("10.1.0.54:853".parse().unwrap(), "dns.corp.example".to_owned())],
         };
@@ -157,7 +187,7 @@ mod tests {
         assert_eq!(Names { over_tls: vec![], ..names.clone() }.for_resolved(), ["10.1.0.53", "2001:db8::53"]);
         resolver.set("lo", &names).unwrap();
         let read = || std::fs::read_to_string(&path).unwrap();
-        assert!(read().ends_with("search corp.example\n# encrypted dns.corp.example 10.1.0.54 alpn=dot\nnameserver 10.1.0.53\nnameserver 2001:db8::53\n"));
+        assert!(read().ends_with("search corp.example\n# dnssec corp.example 43547 8 2 AB\n# encrypted dns.corp.example 10.1.0.54 alpn=dot\nnameserver 10.1.0.53\nnameserver 2001:db8::53\n"));
         resolver.set("lo", &Names::default()).unwrap();
         assert_eq!(read().lines().count(), 1);
         std::fs::remove_dir_all(&folder).unwrap();

@@ -51,7 +51,7 @@ fn received(cfg: &Cfg) -> Vec<CfgAttribute> {
 
 /// Asks for addresses (pull).
 pub(crate) fn request(session: &mut Session, ends: &Ends, core: &mut Core) {
-    let attributes = sent(Wishes::of(&session.remote.internal.ask, None));
+    let attributes = sent(Wishes::of(&session.remote.internal.ask, None, false));
     transaction::ask(session, ends, Asked::Addresses, CfgType::REQUEST, attributes, core);
 }
 

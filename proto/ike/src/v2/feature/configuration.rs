@@ -89,7 +89,10 @@ pub(crate) fn request(remote: &Remote, core: &mut Core) -> Option<Payload> {
     // may be there one day, and nobody asked for another.
     let left: Vec<IpAddr> = ask.iter().copied().filter(|of| allowed.is_none_or(|told| told.has(*of))).collect();
     let ask = if left.is_empty() { ask } else { &left };
-    remote.internal.asks().then(|| payload(CfgType::REQUEST, Wishes::of(ask, link.as_ref())))
+    remote
+        .internal
+        .asks()
+        .then(|| payload(CfgType::REQUEST, Wishes::of(ask, link.as_ref(), !remote.internal.anchored.is_empty())))
 }
 
 /// Remembers which families the responder has.
@@ -128,7 +131,9 @@ pub(crate) fn families(payloads: &Payloads, remote: &Remote, core: &Core) -> imp
 pub(crate) fn granted(remote: &Remote, payloads: &Payloads, core: &Core) -> Option<Grant> {
     let reply = of_kind(payloads, CfgType::REPLY).filter(|_| remote.internal.asks())?;
     let interface = core.addresses.interface(&remote.name).filter(|_| remote.internal.prefixes);
-    Some(Grant::parse(&reply.attributes, &remote.internal.ask, interface)).filter(|grant| !grant.addresses.is_empty())
+    let mut grant = Grant::parse(&reply.attributes, &remote.internal.ask, interface);
+    grant.limit_names(&remote.internal, remote.is_nobody());
+    Some(grant).filter(|grant| !grant.addresses.is_empty())
 }
 
 /// The answer to the request of a peer that has proven its identity; a server elsewhere may have chosen its addresses.

@@ -44,6 +44,7 @@ mod resumption;
 mod rounds;
 mod signature;
 mod slow;
+mod split_dns;
 mod storm;
 mod tcp;
 mod window;
