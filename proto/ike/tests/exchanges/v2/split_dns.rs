@@ -72,8 +72,7 @@ fn a_responder_says_domains_with_servers_and_anchors_with_domains() {
     let rest = |asked: &[u16]| answered(&all, asked).split_off(1);
     assert_eq!(rest(&[DNS, DOMAIN, ANCHOR]), [a.clone(), anchor, b.clone(), dns.clone()]);
     assert_eq!(rest(&[DNS, DOMAIN]), [a, b, dns.clone()]);
-    assert_eq!(rest(&[DNS, ANCHOR]), [dns.clone()]);
-    assert_eq!(rest(&[DNS]), [dns]);
+    assert_eq!((rest(&[DNS, ANCHOR]), rest(&[DNS])), (vec![dns.clone()], vec![dns]));
     assert_eq!(answered(&all[..3], &[DNS, DOMAIN, ANCHOR]).len(), 1, "no domain without a server");
 }
 

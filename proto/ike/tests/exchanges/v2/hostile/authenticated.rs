@@ -391,7 +391,8 @@ fn initial_contact_is_about_its_sender_alone() {
 #[test]
 fn initial_contact_is_about_one_pair_of_identities() {
     let other = || Identity::Fqdn("other.example.org".into());
-    let cases: [(fn(&mut ravelin_ike::Remote), bool); 3] = [
+    type Change = fn(&mut ravelin_ike::Remote);
+    let cases: [(Change, bool); 3] = [
         (|remote| remote.remote_id = Identity::Fqdn("other.example.org".into()), true),
         (|remote| remote.local_id = Identity::Fqdn("other.example.org".into()), true),
         (|_| (), false),
