@@ -2,6 +2,7 @@
 
 mod examples;
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -233,7 +234,7 @@ pub struct DecodeArgs {
     pub hex: bool,
     /// Only this frame, counted from 1
     #[arg(long, value_name = "NUMBER")]
-    pub frame: Option<usize>,
+    pub frame: Option<NonZeroUsize>,
     /// The most secret content to show: of what was decrypted, names and inner addresses are identities; passwords, and what
     /// proves who a peer is, secrets
     #[arg(long, value_enum, default_value_t = Shown::Identities)]

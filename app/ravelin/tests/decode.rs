@@ -49,7 +49,12 @@ fn json_has_an_object_for_each_frame() {
     assert_eq!(objects[0]["layers"][0]["name"], "isakmp");
     assert_eq!(objects[0]["layers"][0]["fields"][4]["name"], "isakmp.exchangetype");
     assert_eq!(objects[0]["layers"][0]["fields"][4]["value"], 2);
-    assert_eq!(text(&decode(&[path.to_str().unwrap(), "--json", "--frame", "2"])), "");
+    assert_eq!(text(&decode(&[path.to_str().unwrap(), "--json", "--frame", "1"])), printed);
+    for (frame, why) in [("2", "there is no frame 2: the last of "), ("0", "'--frame <NUMBER>'")] {
+        let output = decode(&[path.to_str().unwrap(), "--frame", frame]);
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && output.stdout.is_empty() && told.contains(why), "{told}");
+    }
 }
 
 #[test]

@@ -204,6 +204,7 @@ impl Endpoint {
                 });
             }
             Command::RekeyIkeSa(spi) => self.core.with_ike(spi, |sa, _, _| sa.rekey()),
+            Command::ReauthenticateIkeSa(spi) => self.core.with_ike(spi, |sa, _, core| sa.reauthenticate(core.now)),
             Command::RekeyChildSa(inbound) => self.core.with_owner(inbound, |sa| sa.rekey_child(inbound)),
             Command::TerminateIkeSa(spi) => self.close_ike(spi),
             Command::TerminateChildSa(inbound) => {

@@ -352,6 +352,7 @@ impl IkeSa {
             admission: None,
             created: self.ends.created,
             rekey_at: None,
+            reauth_at: None,
             children: Vec::new(),
         };
         either!(&self.phase, of => {

@@ -106,6 +106,8 @@ pub enum Command {
     TerminateChild(Option<PolicyId>),
     /// Rekey the IKE SA with this SPI of ours.
     RekeyIkeSa(IkeSpi),
+    /// Have both sides of the IKE SA with this SPI of ours prove anew who they are.
+    ReauthenticateIkeSa(IkeSpi),
     /// Rekey the Child SA with this inbound SPI.
     RekeyChildSa(Spi),
     /// Delete the IKE SA with this SPI of ours, telling the peer.

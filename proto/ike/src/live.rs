@@ -27,6 +27,11 @@ pub(crate) trait Live {
     fn forget_wants(&mut self, policy: Option<PolicyId>);
     /// Makes another IKE SA in its place, unless it is on its way out.
     fn rekey(&mut self);
+    /// Makes another IKE SA in its place by which both sides prove anew who they are, unless it is on its way out. With IKEv1
+    /// a rekey does (RFC 2409).
+    fn reauthenticate(&mut self, _now: Instant) {
+        self.rekey();
+    }
     /// Makes another Child SA in place of one, unless something is under way for it.
     fn rekey_child(&mut self, inbound: Spi);
     /// Deletes a Child SA unless that is under way.

@@ -85,6 +85,8 @@ pub struct IkeSaView {
     pub created: Instant,
     /// When it will be rekeyed.
     pub rekey_at: Option<Instant>,
+    /// When both sides prove anew who they are: when we begin that, or at the latest the peer has to.
+    pub reauth_at: Option<Instant>,
     /// Its Child SAs.
     pub children: Vec<ChildSaView>,
 }

@@ -26,6 +26,7 @@ use crate::spec::{
 use crate::value::algorithm::{Esn, encr_name, integ_name, ke_name, prf_name};
 use crate::value::dns;
 use crate::value::encrypted_dns::Written;
+use crate::value::host::Host;
 use crate::value::identity;
 use crate::value::if_id;
 use crate::value::key::KeySource;
@@ -82,7 +83,7 @@ impl PolicySpec {
 impl EspSpec {
     fn peer(&self, line: &mut Line) {
         line.value("-g", &self.remote);
-        line.value("-r", identity::peer_word(&self.endpoint));
+        line.value("-r", &self.endpoint);
         let tunnel = self.mode == Mode::Tunnel;
         line.value("-m", if tunnel { "tunnel" } else { "transport" });
         // In transport mode it is the source.
@@ -156,7 +157,7 @@ impl RemoteSpec {
         }
         line.flag("-w", self.initiate);
         line.flag("-u", self.accept);
-        line.value("-r", identity::peer_word(&self.endpoint));
+        line.value("-r", &self.endpoint);
         self.alternates.iter().for_each(|other| line.value("-r", other));
         line.optional("--local", self.local);
         let file = |path: &Path| path.display().to_string();
@@ -209,7 +210,7 @@ impl RemoteSpec {
         line.optional("--login-time", unusual);
         line.flag("--encap", self.encap);
         line.optional("--if-id", self.if_ids.any().then(|| if_id::written(self.if_ids)));
-        self.internal.ask.iter().for_each(|address| line.value("--vip", identity::peer_word(&(*address).into())));
+        self.internal.ask.iter().for_each(|address| line.value("--vip", Host::from(*address)));
         line.flag("--prefixes", self.internal.prefixes);
         self.internal.domains.iter().for_each(|name| line.value("--dns-domain", name));
         self.internal.anchored.iter().for_each(|name| line.value("--dnssec-domain", name));

@@ -8,6 +8,7 @@ use crate::model::Model;
 use crate::model::remote::Auth;
 use crate::spec::SecretKind;
 use crate::value::algorithm::weaknesses;
+use crate::value::did_you_mean;
 
 /// Octets from which on a pre-shared key is not called short: with as many random ones nobody finds it by trying.
 const LONG_ENOUGH: usize = 16;
@@ -24,7 +25,19 @@ impl Model {
         let weak = self.algorithms().flat_map(|(whose, transforms)| {
             weaknesses(&transforms).into_iter().map(move |sentence| format!("{whose}: {sentence}"))
         });
-        self.short_keys().chain(weak).collect()
+        self.short_keys().chain(weak).chain(self.missing_pools()).collect()
+    }
+
+    /// Pools that a remote gives addresses of, and that nobody configured.
+    fn missing_pools(&self) -> impl Iterator<Item = String> {
+        let named = self
+            .remotes
+            .values()
+            .flat_map(|entry| entry.spec.internal.pools.iter().map(|pool| (entry.spec.name.as_str(), pool.as_str())));
+        named.filter(|(_, pool)| !self.pools.contains_key(*pool)).map(|(remote, pool)| {
+            let known = did_you_mean(pool, self.pools.keys().map(String::as_str));
+            format!("the remote {remote} gives nobody an address of the pool {pool}, which is not configured{known}")
+        })
     }
 
     /// RFC 7296 §2.15: a pre-shared key should be as hard to guess as the strongest key that comes of it, since whoever has once

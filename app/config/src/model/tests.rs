@@ -33,6 +33,7 @@ fn apply(model: &mut Model, line: &str, directory: &Path) -> Result<(), ModelErr
     match command::parse(&arguments).expect(line).command {
         Command::AddPolicy(spec) => model.add_policy(*spec).map(drop),
         Command::AddRemote(spec) => model.add_remote(*spec, directory),
+        Command::AddPool(spec) => model.add_pool(*spec),
         Command::DeletePolicy(which) => model.delete_policies(&which).map(drop),
         Command::DeleteRemote(which) => model.delete_remotes(&which).map(drop),
         Command::AddSa(spec) => model.add_manual(*spec, directory).map(drop),
@@ -128,6 +129,18 @@ fn a_short_key_is_told_of() {
         "{advice:?}"
     );
     assert!(told("sixteen octets..").is_empty());
+}
+
+#[test]
+fn a_pool_that_is_nowhere_is_told_of() {
+    let (mut model, keys) = (Model::new(), Keys::new("pools"));
+    std::fs::write(keys.0.join("psk"), "sixteen octets..").unwrap();
+    apply(&mut model, "ike pool -n rw -a 10.3.0.0/24", &keys.0).unwrap();
+    apply(&mut model, &format!("{REMOTE} --pool rv"), &keys.0).unwrap();
+    let told = "the remote gw gives nobody an address of the pool rv, which is not configured; did you mean rw?";
+    assert_eq!(model.advice(), [told.to_owned()].into());
+    apply(&mut model, "ike pool -n rv -a 10.4.0.0/24", &keys.0).unwrap();
+    assert!(model.advice().is_empty());
 }
 
 #[test]

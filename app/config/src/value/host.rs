@@ -58,6 +58,9 @@ impl From<IpAddr> for Host {
 impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Host::Address(address) if address.is_unspecified() => {
+                f.write_str(if address.is_ipv4() { "any" } else { "any6" })
+            }
             Host::Address(address) => address.fmt(f),
             Host::Name(name) => name.fmt(f),
         }

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use ravelin_config::secret;
 use ravelin_decode::keys::{Keys, TABLES};
 use ravelin_decode::render::{json, text};
@@ -46,9 +46,11 @@ fn decode(args: &DecodeArgs) -> Result<()> {
     let style = text::Style { shown, hex: args.hex };
     let mut out = BufWriter::new(io::stdout().lock());
     let mut written = Ok(());
+    let mut last = 0;
     let read = capture::frames(input, |number, frame| {
+        last = number;
         let decoded = decoder.packet(frame.link, &frame.data);
-        if written.is_err() || args.frame.is_some_and(|wanted| wanted != number) {
+        if written.is_err() || args.frame.is_some_and(|wanted| wanted.get() != number) {
             return;
         }
         written = if args.json {
@@ -59,7 +61,13 @@ fn decode(args: &DecodeArgs) -> Result<()> {
         };
     });
     written.and_then(|()| out.flush())?;
-    read.with_context(|| args.file.display().to_string())
+    read.with_context(|| args.file.display().to_string())?;
+    match args.frame {
+        Some(wanted) if wanted.get() > last => {
+            bail!("there is no frame {wanted}: the last of {} is {last}", args.file.display())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The files of a directory of keys; any other is one itself.

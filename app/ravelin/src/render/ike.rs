@@ -35,6 +35,9 @@ pub fn sas(out: &mut String, sas: &Message) {
         if let Some(seconds) = sa.text("rekey-in") {
             let _ = write!(out, ", rekey in {seconds} secs");
         }
+        if let Some(seconds) = sa.text("reauth-in") {
+            let _ = write!(out, ", authenticated anew in {seconds} secs");
+        }
         out.push('\n');
         for (_, child) in sa.section("children").iter().flat_map(|children| children.sections()) {
             child_sa(out, child);

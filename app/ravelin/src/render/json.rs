@@ -57,6 +57,7 @@ const NUMBERS: &[&str] = &[
     "udp-remote-port",
     "version",
     "rekey-in",
+    "reauth-in",
     "lifetime",
     "retransmit-ms",
     "tries",

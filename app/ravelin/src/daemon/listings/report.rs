@@ -332,6 +332,9 @@ fn ike_sa(view: &IkeSaView, model: &Model, now: Instant) -> Message {
     sa.put("nat-local", yes_no(view.nat.0));
     sa.put("nat-remote", yes_no(view.nat.1));
     sa.put("age", now.since(view.created).as_secs());
+    if let Some(at) = view.reauth_at {
+        sa.put("reauth-in", at.since(now).as_secs());
+    }
     if let Some(at) = view.rekey_at {
         sa.put("rekey-in", at.since(now).as_secs());
     }

@@ -14,7 +14,7 @@ use ravelin_types::{IkeSpi, Instant, Spi};
 
 use super::events::Talk;
 use super::list::{child_name, connection_of};
-use super::{Answer, Group, number};
+use super::{Answer, Group, number, yes};
 use crate::daemon::core::Core;
 use crate::daemon::plane::Plane;
 use crate::daemon::waiting::{Goal, Gone, done, failed};
@@ -140,8 +140,12 @@ impl<P: Plane> Core<P> {
     pub(super) fn vici_rekey(&mut self, message: &Message, now: Instant) -> Result<Answer, String> {
         let chosen = self.chosen(message, "rekey")?;
         let matches = chosen.len();
+        let anew = yes(message, "reauth");
+        if anew && let Some(name) = chosen.ike.iter().find_map(|(own, _)| self.only_answers(*own)) {
+            return Err(format!("the peer of '{name}' begins, and this side may not: reauthenticate from there"));
+        }
         for (own, _) in &chosen.ike {
-            self.command(Command::RekeyIkeSa(*own), now);
+            self.command(if anew { Command::ReauthenticateIkeSa(*own) } else { Command::RekeyIkeSa(*own) }, now);
         }
         for inbound in &chosen.children {
             self.command(Command::RekeyChildSa(*inbound), now);
@@ -150,6 +154,13 @@ impl<P: Plane> Core<P> {
             0 => failed("no matching SAs to rekey found".to_owned()).with("matches", 0),
             _ => done().with("matches", matches),
         }))
+    }
+
+    /// The connection of an IKE SA in whose place this side may make no other.
+    fn only_answers(&self, own: IkeSpi) -> Option<String> {
+        let view = self.endpoint.ike_sas().into_iter().find(|view| own_spi(view) == own)?;
+        let begins = view.initiator || self.model.find_remote(&view.remote).is_ok_and(|entry| entry.spec.initiate);
+        (!begins).then_some(view.remote)
     }
 
     /// Sends peers to another gateway (RFC 5685): those of the IKE SAs that all of `ike`, `ike-id`, `peer-ip` and `peer-id`

@@ -91,6 +91,9 @@ pub fn ike_sa(view: &IkeSaView, now: Instant) -> Message {
         if let Some(at) = view.rekey_at {
             sa.put("rekey-time", at.since(now).as_secs());
         }
+        if let Some(at) = view.reauth_at {
+            sa.put("reauth-time", at.since(now).as_secs());
+        }
     }
     sa
 }
@@ -209,7 +212,8 @@ pub fn connection(entry: &RemoteEntry, version: &str, children: Message) -> Mess
         }
         None => {
             shown.put_list("local_addrs", [spec.local.map_or_else(|| "%any".to_owned(), |local| local.to_string())]);
-            shown.put_list("remote_addrs", spec.hosts());
+            let hosts = spec.hosts().map(|host| if host.is_anybody() { format!("%{host}") } else { host.to_string() });
+            shown.put_list("remote_addrs", hosts);
         }
     }
     shown.put("local_port", 500);

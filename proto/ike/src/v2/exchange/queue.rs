@@ -376,6 +376,12 @@ impl Live for Established {
         }
     }
 
+    fn reauthenticate(&mut self, now: Instant) {
+        if self.stage == Stage::Active {
+            self.authenticated.again = Some(now);
+        }
+    }
+
     fn close(&mut self, reason: DownReason) {
         if self.stage == Stage::Closing {
             return;

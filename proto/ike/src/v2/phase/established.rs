@@ -184,6 +184,7 @@ impl Established {
         view.mobike = self.mobike.is_some();
         view.peer_addresses = self.mobike.as_ref().map_or_else(Vec::new, |mobike| mobike.theirs.clone());
         view.rekey_at = self.rekey_at;
+        view.reauth_at = self.authenticated.again.or(self.authenticated.until);
         view.admission = self.admission.clone();
         view.children = self.children.views();
     }

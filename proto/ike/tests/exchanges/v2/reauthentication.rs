@@ -33,6 +33,8 @@ fn another_ike_sa_takes_the_place_of_one_that_is_old() {
     let mut lab = Lab::with(|a, _| a.remotes[0].extensions.reauth = Some(HOUR));
     lab.establish();
     let (before, child) = (lab.a.ike(), lab.a.child());
+    let at = before.reauth_at.expect("a time").since(before.created);
+    assert!(at > HOUR * 9 / 10 && at <= HOUR, "{at:?}");
     run(&mut lab, 3700);
     assert_eq!((anew(&lab.a), ups(&lab.b)), (1, 2));
     let (after, now) = (lab.a.ike(), lab.a.child());
@@ -44,6 +46,22 @@ fn another_ike_sa_takes_the_place_of_one_that_is_old() {
     // And so on.
     run(&mut lab, 3700);
     assert_eq!(anew(&lab.a), 2);
+}
+
+// Nobody has to wait for the time.
+#[test]
+fn it_is_done_on_demand() {
+    let mut lab = Lab::new();
+    lab.establish();
+    let (before, child) = (lab.a.ike(), lab.a.child());
+    assert_eq!(before.reauth_at, None);
+    lab.a.command(Command::ReauthenticateIkeSa(before.spis.0));
+    run(&mut lab, 5);
+    assert_eq!((anew(&lab.a), ups(&lab.b)), (1, 2));
+    assert!(before.spis != lab.a.ike().spis && child.inbound != lab.a.child().inbound);
+    // Once.
+    run(&mut lab, 3700);
+    assert_eq!(anew(&lab.a), 1);
 }
 
 // What the peer sent on the old SA before it knew the new one still arrives, and so does what we did.
