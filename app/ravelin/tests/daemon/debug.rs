@@ -75,6 +75,6 @@ pub fn peers_are_watched_on_a_terminal() -> Result<(), &'static str> {
     wait_for("it does not end", || child.try_wait().expect("a child").is_some());
     let screen = fs::read(lab.path().join("screen")).expect("what was drawn");
     let screen = String::from_utf8_lossy(&screen);
-    assert!(screen.contains("branch-office") && screen.contains("LAST FAILURE"), "{screen:?}");
+    assert!(screen.contains("branch-office") && screen.contains("REKEYS"), "{screen:?}");
     Ok(())
 }

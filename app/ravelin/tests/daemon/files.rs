@@ -20,11 +20,14 @@ pub fn the_commands_of_a_daemon_make_it_anew() -> Result<(), &'static str> {
     let daemon = lab.daemon("--rc ike_rc");
     let listed = |lab: &Lab| ["ipsec policy -v --json", "ike remote -v --json"].map(|line| lab.ok(line));
     let before = listed(&lab);
-    // A link of this name is replaced, not followed.
-    std::os::unix::fs::symlink("precious", lab.path().join("ike_dump_cmds.txt")).expect("a link");
-    assert!(lab.ok("ike commands").contains("ike_dump_cmds.txt: 3 commands"));
+    // A link of this name is neither followed nor replaced.
     let file = lab.path().join("ike_dump_cmds.txt");
+    std::os::unix::fs::symlink("precious", &file).expect("a link");
+    let refused = lab.ravelin("ike commands");
+    assert!(refused.status == Some(1) && refused.stderr.contains("no regular file"), "{}", refused.stderr);
     assert!(!lab.path().join("precious").exists());
+    fs::remove_file(&file).expect("a link");
+    assert!(lab.ok("ike commands").contains("ike_dump_cmds.txt: 3 commands"));
     assert_eq!(fs::metadata(&file).expect("a file").permissions().mode() & 0o777, 0o600);
     let text = lab.ok("ike commands -f -");
     assert_eq!(fs::read_to_string(&file).expect("a file"), text);
