@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
+use super::interop;
 use crate::packages;
 use crate::report::Report;
 use crate::workspace::{Workspace, run};
@@ -66,12 +67,7 @@ pub fn steps(workspace: &Workspace, report: &mut Report, args: &Args) {
 
 /// Runs the benchmark of the kernel's data plane where the kernel has ESP.
 fn kernel(workspace: &Workspace) -> Result<()> {
-    let target = format!("CARGO_TARGET_{}_UNKNOWN_LINUX_GNU_RUNNER", std::env::consts::ARCH.to_uppercase());
-    let lab = ["test", "--quiet", "--package", "ravelin-interop", "--test", "interop", "--locked", "--", "--in-guest"];
-    // The lab itself is run by no runner.
-    let cargo = ["env", "-u", &target, "cargo"];
-    let runner = cargo.into_iter().chain(lab).collect::<Vec<_>>().join(" ");
-    run(workspace.cargo(["bench", "--locked", "--package", "ravelin-xfrm", "--bench", "install"]).env(&target, runner))
+    run(&mut interop::in_guest(workspace, ["bench", "--locked", "--package", "ravelin-xfrm", "--bench", "install"]))
 }
 
 /// Where programs that are built from crates go.

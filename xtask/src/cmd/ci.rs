@@ -21,6 +21,7 @@ pub fn steps(workspace: &Workspace, report: &mut Report) {
     test::steps(workspace, report, &test::Args::default());
     report.step("demo", || run(&mut workspace.command(workspace.ravelin(), ["demo"])));
     interop::cases(workspace, report, &interop::Args { require_peers: true, retry: true, ..interop::Args::default() });
+    interop::programs(workspace, report);
     // The kernel's data plane on a newer kernel, too. Where the backports cannot be reached, it is skipped and says so.
     let newer = interop::Args {
         kernel: Some(NEWER_KERNEL.to_owned()),

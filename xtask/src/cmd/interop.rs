@@ -1,7 +1,7 @@
 //! `cargo xtask interop`: Ravelin against strongSwan, see `tests/interop`.
 
 use std::fs;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
@@ -42,6 +42,31 @@ pub fn steps(workspace: &Workspace, report: &mut Report, args: &Args) {
     report.step("lab", || packages::install(workspace, &[packages::RUN, packages::LAB].concat()));
     report.step("build", || super::test::build(workspace));
     cases(workspace, report, args);
+    if !args.quick && args.filter.is_empty() {
+        programs(workspace, report);
+    }
+}
+
+/// Runs in the guest the tests of other crates that take a kernel with ESP, and are skipped where it has none.
+pub fn programs(workspace: &Workspace, report: &mut Report) {
+    report.tests("tests in the guest", || {
+        run_counting(&mut in_guest(
+            workspace,
+            ["test", "--package", "ravelin", "--test", "daemon", "--locked", "--", "over_the_kernels_ipsec"],
+        ))
+    });
+}
+
+/// A command of cargo whose programs run in the lab's guest.
+pub fn in_guest<const N: usize>(workspace: &Workspace, words: [&str; N]) -> Command {
+    let target = format!("CARGO_TARGET_{}_UNKNOWN_LINUX_GNU_RUNNER", std::env::consts::ARCH.to_uppercase());
+    let lab = ["test", "--quiet", "--package", "ravelin-interop", "--test", "interop", "--locked", "--", "--in-guest"];
+    // The lab itself is run by no runner.
+    let cargo = ["env", "-u", &target, "cargo"];
+    let runner = cargo.into_iter().chain(lab).collect::<Vec<_>>().join(" ");
+    let mut command = workspace.cargo(words);
+    command.env(&target, runner);
+    command
 }
 
 /// Runs the lab on a machine and a build that are ready.
