@@ -1105,6 +1105,18 @@ RvlStatus rvl_ike_print_pools(RvlHandle ike,
                               size_t capacity,
                               size_t *length);
 
+// Writes what is up as text, for programs and for people: `ike INITIATOR RESPONDER STATE` of each IKE SA, with its SPIs, and behind
+// it `child INBOUND OUTBOUND STATE RECEIVED SENT` of each pair of SAs that hangs on it, with the SPIs and how many packets
+// each has carried in `engine`; as `rvl_ike_print_policies`. SPIs are hexadecimal, and states words such as `ESTABLISHED`, `INSTALLED`.
+//
+// # Safety
+// As of `rvl_ike_print_policies`.
+RvlStatus rvl_ike_print_sas(RvlHandle ike,
+                            RvlHandle engine,
+                            char *text,
+                            size_t capacity,
+                            size_t *length);
+
 // Carries out the lines of an `ike_rc` that configure: `ipsec policy`, `ipsec addsa`, `ike remote`, `ce x509` and those that
 // delete them, `call`. They add to what lines made before. All take effect or, unless the status is `OK`, none does. Policies and SAs
 // go to the engine, which is to be the same each time; with the first lines the automatic policies that let IKE and Neighbor
@@ -1137,6 +1149,15 @@ RvlStatus rvl_configure(RvlHandle ike,
                         char *message,
                         size_t capacity,
                         size_t *message_length);
+
+// The number of the policy that a line gave this name, for `rvl_ike_initiate` and to know events by. `POLICY_NOT_FOUND` where
+// there is none.
+//
+// # Safety
+// `name` is null or a string that ends with a zero byte, `policy` is null or points to a number.
+RvlStatus rvl_policy_named(RvlHandle ike,
+                           const char *name,
+                           uint32_t *policy);
 
 // Writes the lines that make what `rvl_configure` made, and behind `#` what they leave out: keys that were typed, and the
 // peers and policies of the other calls. As `rvl_ike_print_policies`.

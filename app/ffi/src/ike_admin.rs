@@ -1,14 +1,18 @@
 //! What an administrator does with the configuration of an IKE endpoint as a whole: empties it, and prints it.
 
+use std::collections::BTreeMap;
 use std::ffi::c_char;
 use std::fmt::Write;
 
 use ravelin_ike::address::pool::PoolView;
 use ravelin_ike::{ChildPolicy, Remote};
+use ravelin_types::Spi;
 use ravelin_types::policy::{Action, Mode};
+use ravelin_types::sa::Direction;
 use ravelin_types::selector::TrafficSelector;
 
 use crate::RvlStatus;
+use crate::engine::Engine;
 use crate::handle::{self, RvlHandle, call};
 use crate::ike::Ike;
 use crate::sys::{self, Out};
@@ -85,6 +89,25 @@ pub unsafe extern "C" fn rvl_ike_print_pools(
     unsafe { print(ike, text, capacity, length, |ike| ike.endpoint.pools().iter().map(pool).collect()) }
 }
 
+/// Writes what is up as text, for programs and for people: `ike INITIATOR RESPONDER STATE` of each IKE SA, with its SPIs, and behind
+/// it `child INBOUND OUTBOUND STATE RECEIVED SENT` of each pair of SAs that hangs on it, with the SPIs and how many packets
+/// each has carried in `engine`; as `rvl_ike_print_policies`. SPIs are hexadecimal, and states words such as `ESTABLISHED`, `INSTALLED`.
+///
+/// # Safety
+/// As of `rvl_ike_print_policies`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rvl_ike_print_sas(
+    ike: RvlHandle,
+    engine: RvlHandle,
+    text: *mut c_char,
+    capacity: usize,
+    length: *mut usize,
+) -> RvlStatus {
+    let sas = || handle::with_two(ike, engine, |ike: &mut Ike, engine: &mut Engine| Ok(sas(ike, engine)));
+    // SAFETY: the caller's promise.
+    unsafe { write(text, capacity, length, sas) }
+}
+
 /// # Safety
 /// As of `rvl_ike_print_policies`.
 pub(crate) unsafe fn print(
@@ -94,10 +117,22 @@ pub(crate) unsafe fn print(
     length: *mut usize,
     lines: impl FnOnce(&Ike) -> String,
 ) -> RvlStatus {
+    // SAFETY: the caller's promise.
+    unsafe { write(text, capacity, length, || handle::with(ike, |ike: &mut Ike| Ok(lines(ike)))) }
+}
+
+/// # Safety
+/// As of `rvl_ike_print_policies`.
+unsafe fn write(
+    text: *mut c_char,
+    capacity: usize,
+    length: *mut usize,
+    printed: impl FnOnce() -> Result<String, RvlStatus>,
+) -> RvlStatus {
     call(|| {
         // SAFETY: the caller's promise.
         let (room, length) = unsafe { (sys::slice_mut(text.cast(), capacity)?, Out::new(length)?) };
-        let printed = handle::with(ike, |ike: &mut Ike| Ok(lines(ike)))?;
+        let printed = printed()?;
         length.set(printed.len());
         let (text, rest) = room.split_at_mut_checked(printed.len()).ok_or(RvlStatus::TooSmall)?;
         *rest.first_mut().ok_or(RvlStatus::TooSmall)? = 0;
@@ -132,6 +167,26 @@ fn remote(remote: &Remote) -> String {
     );
     remote.proposals.iter().for_each(|proposal| _ = write!(line, "; {proposal}"));
     line + "\n"
+}
+
+fn sas(ike: &Ike, engine: &Engine) -> String {
+    let listed = engine.engine().list();
+    let carried = |direction| -> BTreeMap<Spi, u64> {
+        let of_it = listed.iter().filter(|sa| sa.params.direction == direction);
+        of_it.map(|sa| (sa.params.spi, sa.counters.packets)).collect()
+    };
+    let (inbound, outbound) = (carried(Direction::Inbound), carried(Direction::Outbound));
+    let packets = |of: &BTreeMap<Spi, u64>, spi| of.get(&spi).copied().unwrap_or(0);
+    let mut text = String::new();
+    for view in ike.endpoint.ike_sas() {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "ike {} {} {}", view.spis.0, view.spis.1, view.state);
+        for child in view.children {
+            let (received, sent) = (packets(&inbound, child.inbound), packets(&outbound, child.outbound));
+            let _ = writeln!(text, "child {} {} {} {received} {sent}", child.inbound, child.outbound, child.state);
+        }
+    }
+    text
 }
 
 fn pool(pool: &PoolView) -> String {

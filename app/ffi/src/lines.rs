@@ -93,6 +93,25 @@ pub unsafe extern "C" fn rvl_configure(
     })
 }
 
+/// The number of the policy that a line gave this name, for `rvl_ike_initiate` and to know events by. `POLICY_NOT_FOUND` where
+/// there is none.
+///
+/// # Safety
+/// `name` is null or a string that ends with a zero byte, `policy` is null or points to a number.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rvl_policy_named(ike: RvlHandle, name: *const c_char, policy: *mut u32) -> RvlStatus {
+    call(|| {
+        // SAFETY: the caller's promise.
+        let (name, policy) = unsafe { (sys::text(name)?.ok_or(RvlStatus::Null)?, Out::new(policy)?) };
+        let id = handle::with(ike, |ike: &mut Ike| {
+            let entry = ike.model.as_ref().and_then(|model| model.policy(name));
+            entry.map(|entry| entry.id.0).ok_or(RvlStatus::PolicyNotFound)
+        })?;
+        policy.set(id);
+        Ok(())
+    })
+}
+
 /// Writes the lines that make what `rvl_configure` made, and behind `#` what they leave out: keys that were typed, and the
 /// peers and policies of the other calls. As `rvl_ike_print_policies`.
 ///

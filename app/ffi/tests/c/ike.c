@@ -229,6 +229,26 @@ static void lines_key_two_engines(int version)
     CHECK(carry(&left, &right, 1, 2) == RVL_VERDICT_SECURE_TUNNEL);
     CHECK(carry(&right, &left, 2, 1) == RVL_VERDICT_SECURE_TUNNEL);
 
+    /* A name has a number, and what is up is listed with what it has carried. */
+    uint32_t number = 0;
+    unsigned spi_in, spi_out, in_packets, out_packets;
+    char state[16], *line;
+    OK(rvl_policy_named(left.ike, "net", &number));
+    CHECK(number >= RVL_FIRST_LINE_POLICY);
+    STATUS(RVL_STATUS_POLICY_NOT_FOUND, rvl_policy_named(left.ike, "nothing", &number));
+    STATUS(RVL_STATUS_NULL, rvl_policy_named(left.ike, NULL, &number));
+    OK(rvl_ike_print_sas(left.ike, left.engine, text, sizeof text, &length));
+    CHECK(strncmp(text, "ike ", 4) == 0 && strstr(text, " ESTABLISHED\n") != NULL && text[length] == 0);
+    line = strstr(text, "\nchild ");
+    CHECK(line != NULL);
+    CHECK(sscanf(line, "\nchild %x %x %15s %u %u", &spi_in, &spi_out, state, &in_packets, &out_packets) == 5);
+    CHECK(strcmp(state, "INSTALLED") == 0 && in_packets == 1 && out_packets == 1);
+    OK(rvl_ike_print_sas(right.ike, right.engine, again, sizeof again, &length));
+    snprintf(lines, sizeof lines, "\nchild %08x %08x INSTALLED 1 1\n", spi_out, spi_in);
+    CHECK(strstr(again, lines) != NULL);
+    STATUS(RVL_STATUS_TOO_SMALL, rvl_ike_print_sas(right.ike, right.engine, again, length, &length));
+    STATUS(RVL_STATUS_BAD_HANDLE, rvl_ike_print_sas(right.ike, right.ike, again, sizeof again, &length));
+
     /* The automatic policies let IKE pass: from port 500. */
     uint8_t clear[64], buffer[2048];
     size_t len = udp_packet(clear, 1, 2, 500, 8);
