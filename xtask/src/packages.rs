@@ -10,8 +10,8 @@ use crate::workspace::{Workspace, run, succeeds};
 pub const RUN: &[&str] = &["iproute2", "nftables"];
 
 /// What `tests/interop` needs beyond that: strongSwan as the peer, a virtual machine whose kernel has ESP, and the libraries and
-/// tools of Libreswan and OpenIKED, whose own packages conflict with strongSwan's and are unpacked by the lab; and what builds a
-/// module of the guest's kernel.
+/// tools of Libreswan and OpenIKED, whose own packages conflict with strongSwan's and are unpacked by the lab; what builds a
+/// module of the guest's kernel; and the stack of an example, which runs under valgrind.
 pub const LAB: &[&str] = &[
     "busybox-static",
     "cpio",
@@ -34,6 +34,7 @@ pub const LAB: &[&str] = &[
     "libevent-pthreads-2.1-7",
     "libldap-2.5-0",
     "libldns3",
+    "liblwip-dev",
     "libnss3-tools",
     "libstrongswan-extra-plugins",
     "libstrongswan-standard-plugins",
@@ -46,6 +47,7 @@ pub const LAB: &[&str] = &[
     "strongswan-pki",
     "strongswan-swanctl",
     "tshark",
+    "valgrind",
     "vpnc",
     "xz-utils",
     "zstd",

@@ -20,6 +20,7 @@ pub mod gre;
 pub mod guest;
 pub mod hostapd;
 pub mod lab;
+pub mod lwip;
 pub mod matrix;
 pub mod node;
 mod page;

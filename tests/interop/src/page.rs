@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use crate::case::{Case, Need, Own};
+use crate::node::example::Stack;
 use crate::peers::Peer;
 
 const HEAD: &str = "# Interoperability
@@ -75,7 +76,8 @@ pub fn results(cases: &[Case], results: &BTreeMap<String, &'static str>) -> Stri
 fn own(own: Own) -> &'static str {
     match own {
         Own::Daemon => "The daemon over TUN",
-        Own::Smoltcp => "The engine under smoltcp",
+        Own::Example(Stack::Smoltcp) => "The engine under smoltcp",
+        Own::Example(Stack::Lwip) => "The engine under lwIP, from C",
         Own::Kernel => "The daemon over the kernel's IPsec",
     }
 }

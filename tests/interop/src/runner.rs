@@ -15,11 +15,11 @@ use crate::guest::{Guest, Recipe};
 use crate::lab::{self, Host, Lab};
 use crate::matrix::{self, Combination};
 use crate::node::Node;
+use crate::node::example::{Example, Stack};
 use crate::node::guest_ravelin::GuestRavelin;
 use crate::node::libreswan::Libreswan;
 use crate::node::openiked::OpenIked;
 use crate::node::ravelin::Ravelin;
-use crate::node::smoltcp::Smoltcp;
 use crate::node::swan::Swan;
 use crate::node::vpnc::Vpnc;
 use crate::page;
@@ -29,7 +29,7 @@ use crate::plan::SECRET;
 use crate::process::wait_for;
 use crate::radius::{self, Radius};
 use crate::steps::{self, Scene};
-use crate::{contract, hostapd, peers, sandbox, token, traffic};
+use crate::{contract, hostapd, lwip, peers, sandbox, token, traffic};
 
 /// Where things are.
 #[derive(Clone, Debug)]
@@ -44,6 +44,8 @@ pub struct Places {
     pub ravelin: PathBuf,
     /// The example that carries the engine under smoltcp.
     pub smoltcp: PathBuf,
+    /// The one under lwIP, which the lab builds from C.
+    pub lwip: PathBuf,
     /// This program, which also serves as the helper that sends payload.
     pub helper: PathBuf,
 }
@@ -227,12 +229,15 @@ pub fn run(options: &Options, places: &Places) -> Result<ExitCode> {
     let needed = [
         (&places.ravelin, Own::Daemon, "ravelin"),
         (&places.ravelin, Own::Kernel, "ravelin"),
-        (&places.smoltcp, Own::Smoltcp, "ravelin-smoltcp"),
+        (&places.smoltcp, Own::Example(Stack::Smoltcp), "ravelin-smoltcp"),
     ];
     for (program, own, package) in needed {
         if !options.stand_in && cases.iter().any(|case| case.own == own) && !program.is_file() {
             bail!("there is no {}: `cargo build -p {package}` makes it", program.display());
         }
+    }
+    if cases.iter().any(|case| case.own == Own::Example(Stack::Lwip)) {
+        lwip::build(places)?;
     }
     match sandbox::obstacle() {
         None => {
@@ -509,7 +514,10 @@ fn run_case(case: &Case, options: &Options, places: &Places, host: Host<'_>, fol
         match case.own {
             Own::Kernel => Box::new(GuestRavelin::new(near, &places.ravelin, &own, &case.ravelin.with(text))?),
             Own::Daemon => Box::new(Ravelin::new(lab::RAVELIN, &places.ravelin, &own, &case.ravelin.with(text))?),
-            Own::Smoltcp => Box::new(Smoltcp::new(lab::RAVELIN, &places.smoltcp, &own, &text)?),
+            Own::Example(stack) => {
+                let program = if stack == Stack::Smoltcp { &places.smoltcp } else { &places.lwip };
+                Box::new(Example::new(stack, lab::RAVELIN, program, &own, &text)?)
+            }
         }
     };
     let mut scene = Scene {

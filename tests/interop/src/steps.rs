@@ -150,7 +150,11 @@ const WORDS: &[Word] = &[
         3..=3,
         crowd::crowd,
     ),
-    word("large BETWEEN: packets that fit into no link cross both ways, in fragments", 1..=1, payload::large),
+    word(
+        "large BETWEEN [SIDE]: packets that fit into no link cross both ways, in fragments, begun by either side or that one",
+        1..=2,
+        payload::large,
+    ),
     word(
         "rekey SA SIDE BETWEEN [early]: that side rekeys, under traffic, without loss; early: until it has the SA, what the other sends on it before its answer is lost",
         3..=4,

@@ -34,6 +34,7 @@ fn places() -> Result<Places> {
         smoltcp: ravelin.with_file_name("ravelin-smoltcp"),
         ravelin,
         source: PathBuf::from(env!("CARGO_MANIFEST_DIR")),
+        lwip: target.join("interop-lwip/ravelin-lwip"),
         results: target.join("interop"),
         cache: target.join("interop-guest"),
         helper: std::env::current_exe()?,

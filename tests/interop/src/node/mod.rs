@@ -9,13 +9,13 @@ use anyhow::{Result, bail};
 
 use crate::plan::Direction;
 
+pub mod example;
 pub mod guest_ravelin;
 pub mod libreswan;
 mod listing;
 pub mod openiked;
 pub mod ravelin;
 mod raw;
-pub mod smoltcp;
 pub mod states;
 pub mod swan;
 pub mod vpnc;

@@ -85,19 +85,21 @@ pub(super) fn flows(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
 pub(super) fn large(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
     let (there, back) = scene.plan.directions(words[0].parse()?)?;
     scene.settled()?;
-    // Path MTU discovery may cost the first ones.
-    wait_for(SETTLE, "answers to large pings of Ravelin's side", || {
-        let text =
-            scene.ravelin_host.sh(&format!("ping -s 4000 {} || true", traffic::ping_arguments(there, 2, "0.2", 2)))?;
-        ensure!(traffic::ping_result(&text)? == (2, 2), "{text}");
-        Ok(())
-    })?;
-    wait_for(SETTLE, "answers to large pings of the peer's side", || {
-        let text =
-            scene.swan_host.sh(&format!("ping -s 4000 {} || true", traffic::ping_arguments(back, 2, "0.2", 2)))?;
-        ensure!(traffic::ping_result(&text)? == (2, 2), "{text}");
-        Ok(())
-    })
+    let side = words.get(1).map(String::as_str);
+    ensure!(side.is_none_or(|side| ["ravelin", "swan"].contains(&side)), "expected ravelin, swan or nothing");
+    for (name, host, direction) in [("ravelin", scene.ravelin_host, there), ("swan", scene.swan_host, back)] {
+        if side.is_some_and(|side| side != name) {
+            continue;
+        }
+        // Path MTU discovery may cost the first ones.
+        wait_for(SETTLE, &format!("answers to large pings from the side of {name}"), || {
+            let ping = traffic::ping_arguments(direction, 2, "0.2", 2);
+            let text = host.sh(&format!("ping -s 4000 {ping} || true"))?;
+            ensure!(traffic::ping_result(&text)? == (2, 2), "{text}");
+            Ok(())
+        })?;
+    }
+    Ok(())
 }
 
 pub(super) fn narrow(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {

@@ -1,10 +1,10 @@
-//! The example `ravelin-smoltcp` on Ravelin's link: a host that uses nothing of the system's IP stack.
+//! An example of a port on Ravelin's link: a host that uses nothing of the system's IP stack. All take the same commands.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child as Process, ChildStdin, Stdio};
+use std::process::{Child as Process, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -26,8 +26,48 @@ echo 1 >/proc/sys/net/ipv6/conf/eth0/disable_ipv6";
 /// A virtual link hands on packets whose checksums the system never computed. On a real one they are there.
 const CHECKSUMS: &str = "ethtool -K r0 tx off >/dev/null";
 
-/// One host of the example's.
-pub struct Smoltcp {
+/// The stack that carries the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stack {
+    /// smoltcp, in Rust: `examples/smoltcp`.
+    Smoltcp,
+    /// lwIP, in C: `examples/lwip`, under valgrind.
+    Lwip,
+}
+
+impl Stack {
+    /// The example as a host with Ravelin's addresses of the plan.
+    fn command(self, host: &Namespace, program: &Path, rc: &Path) -> Command {
+        let (mac, port) = ("02:00:00:00:01:01", PORT.to_string());
+        match self {
+            Stack::Smoltcp => {
+                let mut command = host.command(program);
+                command.args(["--link", "eth0", "--mac", mac, "--echo", &port]);
+                command.args([
+                    "--address",
+                    "192.0.2.1/24",
+                    "--address",
+                    "10.1.0.1/32",
+                    "--address",
+                    "2001:db8:f::1/64",
+                ]);
+                command.args(["--gateway", "192.0.2.2", "--gateway", "2001:db8:f::2"]);
+                command.arg("--rc").arg(rc);
+                command
+            }
+            Stack::Lwip => {
+                let mut command = host.command(Path::new("valgrind"));
+                command.args(["--quiet", "--error-exitcode=9", "--num-callers=40"]).arg(program);
+                command.args(["eth0", mac, "192.0.2.1", "192.0.2.2", "10.1.0.1", &port]).arg(rc);
+                command
+            }
+        }
+    }
+}
+
+/// One host of an example's.
+pub struct Example {
+    stack: Stack,
     host: Namespace,
     program: PathBuf,
     folder: PathBuf,
@@ -40,15 +80,15 @@ struct Running {
     answers: Receiver<String>,
 }
 
-impl Smoltcp {
-    /// Prepares the example `program` on `host` with `rc` as its `ike_rc`; logs go to `folder`.
-    pub fn new(host: Namespace, program: &Path, folder: &Path, rc: &str) -> Result<Self> {
+impl Example {
+    /// Prepares the example `program` of `stack` on `host` with `rc` as its `ike_rc`; logs go to `folder`.
+    pub fn new(stack: Stack, host: Namespace, program: &Path, folder: &Path, rc: &str) -> Result<Self> {
         fs::create_dir_all(folder)?;
         fs::write(folder.join("ike_rc"), rc)?;
         let secret = Ravelin::secret(folder);
         fs::write(&secret, SECRET)?;
         fs::set_permissions(&secret, fs::Permissions::from_mode(0o600))?;
-        Ok(Self { host, program: program.to_owned(), folder: folder.to_owned(), running: None })
+        Ok(Self { stack, host, program: program.to_owned(), folder: folder.to_owned(), running: None })
     }
 
     fn tell(&mut self, line: &str) -> Result<()> {
@@ -66,16 +106,12 @@ impl Smoltcp {
     }
 }
 
-impl Node for Smoltcp {
+impl Node for Example {
     fn start(&mut self) -> Result<()> {
         self.host.sh(HANDS_OFF)?;
         sh(CHECKSUMS)?;
         let log = File::options().create(true).append(true).open(self.folder.join("log"))?;
-        let mut command = self.host.command(&self.program);
-        command.args(["--link", "eth0", "--mac", "02:00:00:00:01:01", "--echo", &PORT.to_string()]);
-        command.args(["--address", "192.0.2.1/24", "--address", "10.1.0.1/32", "--address", "2001:db8:f::1/64"]);
-        command.args(["--gateway", "192.0.2.2", "--gateway", "2001:db8:f::2"]);
-        command.arg("--rc").arg(self.folder.join("ike_rc"));
+        let mut command = self.stack.command(&self.host, &self.program, &self.folder.join("ike_rc"));
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log).spawn()?;
         let input = process.stdin.take().context("its input")?;
         let output = process.stdout.take().context("its output")?;
