@@ -3,15 +3,17 @@
 use std::net::SocketAddr;
 
 use crate::lab::*;
+use crate::v2::peer::{Peer, sa_of};
 use ravelin_ike::explain::Part;
 use ravelin_ike::{Command, Transmit};
 use ravelin_types::dataplane::DataPlaneEvent;
-use ravelin_types::policy::Mode;
+use ravelin_types::policy::{Mode, PolicyId};
 use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::sa::Direction::{Inbound, Outbound};
 use ravelin_types::sa::{Encap, OriginalAddresses};
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::{IntegId, KeMethod, Transform};
+use ravelin_wire::ike::header::ExchangeType;
 
 const INSIDE: &str = "10.0.0.1";
 const OUTSIDE: &str = "198.51.100.1";
@@ -203,6 +205,39 @@ fn a_packet_that_verifies_moves_the_peer_too() {
     natted.lab.b.event(DataPlaneEvent::PeerMoved { id, src: ip("2001:db8::66"), src_port: Some(3000) });
     assert_eq!(natted.lab.b.ike().peer, socket("198.51.100.1:3000"));
     assert_eq!(natted.lab.b.moves.len(), 2);
+}
+
+// Row 75: two peers may receive on the same SPI where they are not at one address. Who seems to move to the other's stays where it
+// was, or the SAs of the two would be one.
+#[test]
+fn nobody_moves_to_where_another_has_its_spi() {
+    let mut natted = Natted::up(Mode::Tunnel);
+    let (before, child) = (natted.out(), natted.lab.b.child());
+    let mut peer = Peer::new(9);
+    peer.local = socket("198.51.100.9:500");
+    let host = &mut natted.lab.b;
+    host.configure(|config| {
+        let (mut remote, mut policy) = (config.remotes[0].clone(), config.policies[0].clone());
+        (remote.name, remote.remote, remote.remote_id) = ("other".into(), peer.local.ip(), peer.id.clone());
+        (policy.remote, policy.policy.id) = ("other".into(), PolicyId(77));
+        policy.policy.remote = vec![TrafficSelector::host(ip(A))];
+        config.remotes.push(remote);
+        config.policies.push(policy);
+    });
+    let request = peer.init_request();
+    peer.send(host, &request);
+    let answer = host.take();
+    peer.init_answered(&answer.data);
+    let mut payloads = peer.auth_request();
+    payloads[2] = sa_of(esp_proposal(), child.outbound.into());
+    peer.ask(host, ExchangeType::IKE_AUTH, &payloads);
+    assert_eq!(host.children().len(), 2, "{:?}", host.failures());
+    let id = host.sa(Inbound, child.inbound).id();
+    let at = |host: &Host| host.endpoint.ike_sas().iter().find(|sa| sa.remote == "peer").map(|sa| sa.peer);
+    host.event(DataPlaneEvent::PeerMoved { id, src: peer.local.ip(), src_port: Some(3000) });
+    assert_eq!(at(host), Some(before));
+    host.event(DataPlaneEvent::PeerMoved { id, src: ip("198.51.100.10"), src_port: Some(3000) });
+    assert_eq!(at(host), Some(socket("198.51.100.10:3000")));
 }
 
 #[test]
