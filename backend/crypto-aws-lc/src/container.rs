@@ -38,8 +38,6 @@ pub enum BadContainer {
     WrongPassphrase,
     /// A private key that cannot be read, or of a kind that is not built in.
     BadKey,
-    /// A key under a passphrase as OpenSSL wrote it before PKCS #8, with MD5.
-    OldEncryption,
     /// Nothing in it that is known.
     Unknown,
 }
@@ -63,10 +61,18 @@ impl Contents {
                 "ATTRIBUTE CERTIFICATE" => contents.attributes.push(block.data.to_vec()),
                 "X509 CRL" => contents.crls.push(block.data.to_vec()),
                 "PUBLIC KEY" => contents.public_keys.push(block.data.to_vec()),
-                _ if block.has_header => return Err(BadContainer::OldEncryption),
                 "PRIVATE KEY" | "RSA PRIVATE KEY" | "EC PRIVATE KEY" | "DSA PRIVATE KEY" => {
-                    let key = private(&block.data).ok_or(BadContainer::BadKey)?;
-                    contents.private_keys.push(key);
+                    let key = match &block.header {
+                        None => private(&block.data),
+                        // As OpenSSL wrote it before PKCS #8. Its padding may be right by chance with a wrong passphrase.
+                        Some(header) => {
+                            let passphrase = passphrase.ok_or(BadContainer::NeedsPassphrase)?;
+                            let plain = sys::opened(header, &block.data, passphrase.expose());
+                            let key = plain.and_then(|plain| private(&plain));
+                            Some(key.ok_or(BadContainer::WrongPassphrase)?)
+                        }
+                    };
+                    contents.private_keys.push(key.ok_or(BadContainer::BadKey)?);
                 }
                 "ENCRYPTED PRIVATE KEY" => contents.encrypted(&block.data, passphrase)?,
                 _ => {}
@@ -164,10 +170,6 @@ impl fmt::Display for BadContainer {
             BadContainer::BadKey => {
                 "the private key cannot be read; RSA, ECDSA (P-256, P-384, P-521, brainpoolP256r1, brainpoolP384r1, \
                                      brainpoolP512r1), Ed25519, Ed448, ML-DSA and DSA keys are built in"
-            }
-            BadContainer::OldEncryption => {
-                "the key is encrypted as OpenSSL did before PKCS #8; convert it: openssl \
-                                            pkcs8 -topk8"
             }
             BadContainer::Unknown => "no certificate and no key is in it; PEM, DER and PKCS #12 are read",
         })

@@ -210,9 +210,13 @@ fn keys_and_certificates_are_read_from_what_tools_write() {
         Contents::read(&std::fs::read(directory.join(name)).unwrap(), pass.as_ref())
     };
     let plain = read("key.pem", None).unwrap().private_keys.remove(0);
-    for (name, pass) in
-        [("pbes2.pem", Some("open")), ("pkcs1.pem", None), ("key.der", None), ("both.p12", Some("open"))]
-    {
+    for (name, pass) in [
+        ("pbes2.pem", Some("open")),
+        ("pkcs1.pem", None),
+        ("old.pem", Some("open")),
+        ("key.der", None),
+        ("both.p12", Some("open")),
+    ] {
         let contents = read(name, pass).unwrap();
         assert_eq!(contents.private_keys[0].expose(), plain.expose(), "{name}");
     }
@@ -224,7 +228,8 @@ fn keys_and_certificates_are_read_from_what_tools_write() {
     assert_eq!(read("pbes2.pem", Some("shut")).unwrap_err(), BadContainer::WrongPassphrase);
     assert_eq!(read("both.p12", None).unwrap_err(), BadContainer::NeedsPassphrase);
     assert_eq!(read("both.p12", Some("shut")).unwrap_err(), BadContainer::WrongPassphrase);
-    assert_eq!(read("old.pem", Some("open")).unwrap_err(), BadContainer::OldEncryption);
+    assert_eq!(read("old.pem", None).unwrap_err(), BadContainer::NeedsPassphrase);
+    assert_eq!(read("old.pem", Some("shut")).unwrap_err(), BadContainer::WrongPassphrase);
     assert_eq!(Contents::read(b"hello", None).unwrap_err(), BadContainer::Unknown);
     std::fs::remove_dir_all(directory).unwrap();
 }

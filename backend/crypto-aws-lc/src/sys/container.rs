@@ -11,8 +11,8 @@ use super::key::{Key, clear_errors};
 /// One block of PEM.
 pub(crate) struct Block {
     pub(crate) label: String,
-    /// Encrypted as OpenSSL did before PKCS #8.
-    pub(crate) has_header: bool,
+    /// How it is encrypted, where OpenSSL did that before PKCS #8.
+    pub(crate) header: Option<CString>,
     pub(crate) data: Zeroizing<Vec<u8>>,
 }
 
@@ -34,7 +34,7 @@ pub(crate) fn pem(text: &[u8], limit: usize) -> Vec<Block> {
             let len = usize::try_from(len).unwrap_or(0);
             let block = Block {
                 label: CStr::from_ptr(label).to_string_lossy().into_owned(),
-                has_header: !CStr::from_ptr(header).is_empty(),
+                header: Some(CStr::from_ptr(header).to_owned()).filter(|header| !header.is_empty()),
                 data: std::slice::from_raw_parts(data, len).to_vec().into(),
             };
             c::OPENSSL_cleanse(data.cast(), len);
@@ -49,6 +49,35 @@ pub(crate) fn pem(text: &[u8], limit: usize) -> Vec<Block> {
     unsafe { c::BIO_free(reader.as_ptr()) };
     clear_errors();
     blocks
+}
+
+/// What is in a block that OpenSSL encrypted before PKCS #8. `None` when the header names no cipher that is built in, or the
+/// passphrase is not the right one.
+pub(crate) fn opened(header: &CStr, data: &[u8], passphrase: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    // The library counts them in an int.
+    let mut len = i64::from(i32::try_from(data.len()).ok()?);
+    let mut plain = Zeroizing::new(data.to_vec());
+    let mut header = header.to_bytes_with_nul().to_vec();
+    let mut cipher = c::EVP_CIPHER_INFO { cipher: ptr::null(), iv: [0; 16] };
+    // The copy is not wiped by `CString`, so its bytes are taken back for it.
+    let passphrase = CString::new(passphrase).ok()?;
+    // SAFETY: the header ends with a zero byte and `cipher` is a valid object; without a callback the last argument is the
+    // passphrase as a C string, which is not changed; the data is decrypted in place and gets no longer.
+    let done = unsafe {
+        c::PEM_get_EVP_CIPHER_INFO(header.as_mut_ptr().cast(), &raw mut cipher) == 1
+            && !cipher.cipher.is_null()
+            && c::PEM_do_header(
+                &raw mut cipher,
+                plain.as_mut_ptr(),
+                &raw mut len,
+                None,
+                passphrase.as_ptr().cast_mut().cast(),
+            ) == 1
+    };
+    drop(Zeroizing::new(passphrase.into_bytes()));
+    clear_errors();
+    plain.truncate(usize::try_from(len).ok()?);
+    done.then_some(plain)
 }
 
 /// A private key in any of the forms of DER: PKCS #8, PKCS #1, SEC 1.

@@ -17,7 +17,7 @@ pub(crate) mod stream;
 pub(crate) use aead::{AeadCipher, AeadContext};
 pub(crate) use aes::{AesCbc, AesCtr, KeyStream};
 pub(crate) use bignum::{Modulus, Prime};
-pub(crate) use container::{any_private, encrypted_private, pem, pkcs12};
+pub(crate) use container::{any_private, encrypted_private, opened, pem, pkcs12};
 pub(crate) use curve::{Curve, EC_MAX_FIELD, x25519, x25519_public};
 pub(crate) use kem::{Kem, KemKey};
 pub(crate) use key::{Digest, Family, Key};
