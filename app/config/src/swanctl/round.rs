@@ -1,10 +1,10 @@
 //! The authentication rounds of a connection: the sections `local` and `remote` of swanctl.conf, or `local-1`, `local-2`.
 
+use ravelin_crypto_aws_lc::PROVIDER;
 use ravelin_eap::Method;
 use ravelin_ike::config::IdPattern;
 use ravelin_ike::limits::PROOFS;
-use ravelin_pki::Demand;
-use ravelin_pki::{Certificate, ObjectIdentifier, Restrictions};
+use ravelin_pki::{Certificate, Demand, ObjectIdentifier, Restrictions};
 use ravelin_types::Identity;
 
 use super::reader::{Problems, Reader};
@@ -202,7 +202,9 @@ fn proof(named: &Named, side: &'static str, problems: &mut Problems) -> Option<R
     let first = first.map(|subject| Who::Exactly(Identity::Dn(subject.clone())));
     let mut round = Round { id: None, by, signer: None, believed: None };
     if side == "local" {
-        round.id = reader.value("id", |text| who::id(text).map(Who::Exactly)).or(first);
+        // strongSwan knows a key alone by the SHA-1 of its SubjectPublicKeyInfo.
+        let by_key = || Some(Who::Exactly(Identity::KeyId((PROVIDER.sha1)(&[keys.first()?.as_slice()]).to_vec())));
+        round.id = reader.value("id", |text| who::id(text).map(Who::Exactly)).or(first).or_else(by_key);
         let signer = Signer { certificates, keys, restrictions };
         round.signer = (signs || signer != Signer::default()).then_some(signer);
     } else {
