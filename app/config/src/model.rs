@@ -71,6 +71,8 @@ pub struct Model {
     pools: BTreeMap<String, PoolSpec>,
     /// The passwords among them.
     accounts: Accounts,
+    /// Where names lead of which remotes need the address itself, as far as they were looked up.
+    found: BTreeMap<HostName, Vec<IpAddr>>,
     /// Certificates, and the private keys of our own.
     pub(crate) database: Database,
     /// Numbers below this one were given to a policy once and are never given again.
@@ -129,6 +131,7 @@ impl Model {
             keyring: Arc::from([]),
             pools: BTreeMap::new(),
             accounts: Accounts::default(),
+            found: BTreeMap::new(),
             database: Database::default(),
             next_id: first,
         };
@@ -429,9 +432,12 @@ impl Model {
             .collect()
     }
 
-    /// Takes note of where the host of a name is. Whether a policy is another now.
+    /// Takes note of where the host of a name is. Whether a policy is another now, or a RADIUS server elsewhere.
     pub fn host_found(&mut self, name: &HostName, addresses: &[IpAddr]) -> bool {
         let mut changed = false;
+        if self.remotes.values().any(|entry| entry.spec.server_names().any(|server| server == name)) {
+            changed = self.found.insert(name.clone(), addresses.to_vec()).as_deref() != Some(addresses);
+        }
         for entry in self.policies.values_mut() {
             let Some(esp) = entry.spec.esp.as_ref().filter(|esp| esp.endpoint.name() == Some(name)) else { continue };
             let family = |address: &&IpAddr| esp.local.is_none_or(|own| own.is_ipv4() == address.is_ipv4());

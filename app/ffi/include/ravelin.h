@@ -340,6 +340,8 @@ enum RvlIkeOutputKind
   // Send the packet in the buffer to the RADIUS server `remote`, from the UDP socket `socket` that the caller has for this server
   // alone; what arrives there is for `rvl_ike_radius_receive`.
   RVL_IKE_OUTPUT_KIND_RADIUS = 3,
+  // Look up the name of a host in the buffer, which no zero byte ends, and say with `rvl_ike_host_found` where it leads.
+  RVL_IKE_OUTPUT_KIND_LOOK_UP = 4,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -380,8 +382,13 @@ enum RvlIkeEvent
   RVL_IKE_EVENT_GRANTED = 9,
   // The IKE SA that they came with is gone. The text is as with `GRANTED`; another one may have come with the same.
   RVL_IKE_EVENT_GRANT_ENDED = 10,
-  // The peer is sought at another of its addresses, `remote`, because the last one does not answer or says so.
+  // The peer is sought at another of its addresses, `remote`, because the last one does not answer or says so; no address where
+  // it is a name that is looked up.
   RVL_IKE_EVENT_OTHER_GATEWAY = 11,
+  // Where a name leads is known, or has changed. The text is the name, and a line for each address.
+  RVL_IKE_EVENT_HOST_FOUND = 12,
+  // A name leads nowhere: it was asked for and not found. The text is the name.
+  RVL_IKE_EVENT_HOST_NOT_FOUND = 13,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -764,7 +771,7 @@ typedef struct RvlRemote {
   const char *name;
   // This host's address towards it.
   const char *local;
-  // Its address.
+  // Its address or name; a name is looked up by the caller, as `rvl_ike_poll` asks.
   const char *remote;
   // Who this host says it is: `fqdn:gw.example.org`, `rfc822:a@example.org`, `ipv4:192.0.2.1`, `keyid:0102`.
   const char *local_id;
@@ -1132,7 +1139,8 @@ RvlStatus rvl_ike_print_sas(RvlHandle ike,
 //
 // Peers that may be anywhere (`-r any`) and internal addresses (`ike pool`, `--pool`, `--vip`, `-s internal`) are as with a daemon:
 // such policies are in the engine while they have SAs. What peers give is told by events (`RVL_IKE_EVENT_GRANTED`), and who has what of
-// our pools by `rvl_ike_print_pools`. For users known by RADIUS (`--radius`) `rvl_ike_poll` hands out the packets.
+// our pools by `rvl_ike_print_pools`. For users known by RADIUS (`--radius`) `rvl_ike_poll` hands out the packets, and names of
+// hosts to be looked up.
 //
 // Refused is what takes a daemon: RADIUS accounts and those who end sessions by RADIUS, virtual interfaces, and commands that do not
 // configure.
@@ -1168,6 +1176,18 @@ RvlStatus rvl_commands(RvlHandle ike,
                        char *text,
                        size_t capacity,
                        size_t *length);
+
+// Says where the host of a name is that was asked for, in the order in which the addresses are to be tried; with a `count` of 0,
+// that there is no such host or nobody knows it. Eight addresses are taken at most, and none that cannot be a peer's. The status
+// is `BAD_PARAM` where nobody asked, or it was said already, and `BAD_ADDR_RANGE` for an address of no family.
+//
+// # Safety
+// `name` is null or a string that ends with a zero byte, `addresses` points to `count` of them.
+RvlStatus rvl_ike_host_found(RvlHandle ike,
+                             const char *name,
+                             const struct RvlAddress *addresses,
+                             size_t count,
+                             uint64_t now);
 
 // Decides about a packet that leaves, and protects it where its policy says so. To be called for every packet, after
 // its IP header is complete or, if it is forwarded, after its TTL was decremented, and before it is routed. Give it

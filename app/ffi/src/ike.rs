@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{c_char, c_void};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ravelin_config::Model;
@@ -18,18 +18,20 @@ use ravelin_crypto::SecureRandom;
 use ravelin_crypto_aws_lc::SystemRandom;
 use ravelin_eap::Conversation;
 use ravelin_ike::view::IkeSaView;
-use ravelin_ike::{Answer, ChildPolicy, Command, Config, Datagram, Endpoint, Input, OpId, Outcome, Output, Question};
+use ravelin_ike::{
+    Answer, ChildPolicy, Command, Config, Datagram, Endpoint, Event, Input, OpId, Outcome, Output, Question,
+};
 use ravelin_radius_client::{self as radius, Desk, Lane};
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp, SaStatus};
 use ravelin_types::policy::{Action, PolicyId};
 use ravelin_types::proposal::ProtocolId;
 use ravelin_types::sa::Direction;
-use ravelin_types::{IkeSpi, Spi};
+use ravelin_types::{HostName, IkeSpi, Spi};
 use ravelin_wire::udp_encap::{self, NON_ESP_MARKER, Payload};
 
 use crate::engine::{Engine, instant, nanoseconds};
 use crate::handle::{self, RvlHandle, call};
-use crate::ike_output::{RvlIkeOutput, RvlIkeOutputKind, event};
+use crate::ike_output::{RvlIkeOutput, RvlIkeOutputKind, event, failed};
 use crate::packet::RvlAddress;
 use crate::policy::{self, RvlPolicy};
 use crate::sessions::Sessions;
@@ -49,6 +51,8 @@ pub(crate) struct Ike {
     live: LivePolicies,
     /// Users whom RADIUS servers let in.
     sessions: Sessions,
+    /// Names that are being looked up.
+    pub(crate) asked: BTreeMap<HostName, OpId>,
     /// An output that did not fit into the caller's buffer.
     waiting: Option<Said>,
     /// Packets on each inbound SA when they were counted last.
@@ -62,6 +66,10 @@ enum Said {
     Ike(Output),
     /// A packet for a RADIUS server.
     Radius(Lane, Vec<u8>),
+    /// A name to be looked up.
+    LookUp(HostName),
+    /// What could not be done, beside the endpoint.
+    Failed(String),
 }
 
 /// An address and a port.
@@ -96,6 +104,7 @@ pub unsafe extern "C" fn rvl_ike_new(
             radius: Desk::new(|out| SystemRandom.fill(out)),
             live: LivePolicies::default(),
             sessions: Sessions::default(),
+            asked: BTreeMap::new(),
             waiting: None,
             heard: BTreeMap::new(),
         }))?);
@@ -341,10 +350,19 @@ impl Ike {
                     let none = Outcome::Opened(Err("this interface has no connections".into()));
                     self.endpoint.handle(Input::Done(id, none), instant(now));
                 }
+                Output::Ask(id, Question::LookUp(name)) => {
+                    self.asked.insert(name.clone(), id);
+                    return Said::LookUp(name);
+                }
                 Output::Ask(id, question) => self.ask(id, question, now),
                 Output::Event(event) => {
                     let endpoint = &self.endpoint;
                     self.sessions.note(&event, |spis| view(endpoint, spis), instant(now));
+                    if let Event::HostFound { name, addresses } = &event
+                        && let Err(refused) = self.host_found(name, addresses, engine, now)
+                    {
+                        return Said::Failed(format!("{name} is elsewhere now: {}", refused.why));
+                    }
                     return Said::Ike(Output::Event(event));
                 }
                 output => return Said::Ike(output),
@@ -415,6 +433,10 @@ impl Ike {
                 };
                 return (described, packet.clone());
             }
+            Said::LookUp(name) => {
+                return (RvlIkeOutput::new(RvlIkeOutputKind::LookUp), name.as_str().as_bytes().to_vec());
+            }
+            Said::Failed(why) => return (failed(), why.clone().into_bytes()),
             Said::Ike(output) => output,
         };
         match output {
@@ -454,13 +476,7 @@ impl TryFrom<RvlEndpoint> for SocketAddr {
     type Error = RvlStatus;
 
     fn try_from(endpoint: RvlEndpoint) -> Result<Self, RvlStatus> {
-        let bytes = endpoint.address.bytes;
-        let address = match endpoint.address.family {
-            4 => IpAddr::from([bytes[0], bytes[1], bytes[2], bytes[3]]),
-            6 => IpAddr::from(bytes),
-            _ => return Err(RvlStatus::BadParam),
-        };
-        Ok(SocketAddr::new(address, endpoint.port))
+        Ok(SocketAddr::new(endpoint.address.try_into()?, endpoint.port))
     }
 }
 

@@ -29,6 +29,8 @@ pub enum RvlIkeOutputKind {
     /// Send the packet in the buffer to the RADIUS server `remote`, from the UDP socket `socket` that the caller has for this server
     /// alone; what arrives there is for `rvl_ike_radius_receive`.
     Radius = 3,
+    /// Look up the name of a host in the buffer, which no zero byte ends, and say with `rvl_ike_host_found` where it leads.
+    LookUp = 4,
 }
 
 /// The kind of an event.
@@ -60,8 +62,13 @@ pub enum RvlIkeEvent {
     Granted = 9,
     /// The IKE SA that they came with is gone. The text is as with `GRANTED`; another one may have come with the same.
     GrantEnded = 10,
-    /// The peer is sought at another of its addresses, `remote`, because the last one does not answer or says so.
+    /// The peer is sought at another of its addresses, `remote`, because the last one does not answer or says so; no address where
+    /// it is a name that is looked up.
     OtherGateway = 11,
+    /// Where a name leads is known, or has changed. The text is the name, and a line for each address.
+    HostFound = 12,
+    /// A name leads nowhere: it was asked for and not found. The text is the name.
+    HostNotFound = 13,
 }
 
 /// One output of an endpoint. What its kind does not name is 0.
@@ -137,17 +144,26 @@ pub(crate) fn event(event: &Event) -> (RvlIkeOutput, String) {
             let to = SocketAddr::new(*to, IKE_PORT).into();
             (RvlIkeOutput { event: RvlIkeEvent::OtherGateway, remote: to, ..output }, remote.clone())
         }
-        // `rvl_configure` takes no names.
-        Event::GatewaySilent { next: Reach::Named(_), .. } | Event::HostFound { .. } | Event::HostNotFound { .. } => {
-            (output, String::new())
+        Event::GatewaySilent { remote, next: Reach::Named(_), .. } => ike(RvlIkeEvent::OtherGateway, remote),
+        Event::HostFound { name, addresses } => {
+            let text = addresses.iter().fold(name.to_string(), |text, address| format!("{text}\n{address}"));
+            (RvlIkeOutput { event: RvlIkeEvent::HostFound, ..output }, text)
+        }
+        Event::HostNotFound { name, .. } => {
+            (RvlIkeOutput { event: RvlIkeEvent::HostNotFound, ..output }, name.to_string())
         }
         Event::ChildUp { policy, inbound, outbound } => child(RvlIkeEvent::ChildUp, policy, inbound.0, outbound.0),
         Event::ChildRekeyed { policy, inbound, outbound, .. } => {
             child(RvlIkeEvent::ChildRekeyed, policy, inbound.0, outbound.0)
         }
         Event::ChildDown { policy, inbound, .. } => child(RvlIkeEvent::ChildDown, policy, inbound.0, 0),
-        Event::Failed(failure) => (RvlIkeOutput { event: RvlIkeEvent::Failed, ..output }, failure.to_string()),
+        Event::Failed(failure) => (failed(), failure.to_string()),
     }
+}
+
+/// Something went wrong, as a text says.
+pub(crate) fn failed() -> RvlIkeOutput {
+    RvlIkeOutput { event: RvlIkeEvent::Failed, ..RvlIkeOutput::new(RvlIkeOutputKind::Event) }
 }
 
 /// A line for the peer, and one for each thing that it gave.

@@ -8,7 +8,7 @@
 //!                          └─► hardware of the caller ··· rvl_job_done
 //!  lines of an ike_rc ─► rvl_configure ─► engine and IKE endpoint; rvl_commands ─► lines
 //!  text ─► rvl_admin_add_... ─► a message for the keying socket of a daemon
-//!  datagrams, timer ─► IKE endpoint (rvl_ike_...) ─► datagrams, and SAs for the engine; questions to RADIUS servers
+//!  datagrams, timer ─► IKE endpoint (rvl_ike_...) ─► datagrams, and SAs for the engine; questions to RADIUS servers and resolvers
 //! ```
 //! Nothing here decides anything: each function checks its arguments, turns them into the types of the other crates and
 //! calls those. A wrong argument gives a [`RvlStatus`], a panic of ours too, and both leave the caller's memory alone. What
@@ -26,6 +26,7 @@ pub mod ike;
 pub mod ike_admin;
 pub mod ike_output;
 pub mod lines;
+pub mod names;
 pub mod options;
 pub mod packet;
 mod papers;

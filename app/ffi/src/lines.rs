@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::c_char;
+use std::net::IpAddr;
 use std::path::Path;
 
 use ravelin_config::model::keyed::Keyed;
@@ -15,6 +16,7 @@ use ravelin_config::spec::Start;
 use ravelin_config::{Model, rc};
 use ravelin_ike::config::{Remote, RemoteAuth};
 use ravelin_ike::{Command, Input};
+use ravelin_types::HostName;
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp};
 use ravelin_types::policy::{Action, PolicyId};
 use ravelin_types::sa::SaId;
@@ -47,7 +49,8 @@ const NAME: &str = "lines";
 ///
 /// Peers that may be anywhere (`-r any`) and internal addresses (`ike pool`, `--pool`, `--vip`, `-s internal`) are as with a daemon:
 /// such policies are in the engine while they have SAs. What peers give is told by events (`RVL_IKE_EVENT_GRANTED`), and who has what of
-/// our pools by `rvl_ike_print_pools`. For users known by RADIUS (`--radius`) `rvl_ike_poll` hands out the packets.
+/// our pools by `rvl_ike_print_pools`. For users known by RADIUS (`--radius`) `rvl_ike_poll` hands out the packets, and names of
+/// hosts to be looked up.
 ///
 /// Refused is what takes a daemon: RADIUS accounts and those who end sessions by RADIUS, virtual interfaces, and commands that do not
 /// configure.
@@ -137,9 +140,9 @@ fn commands(ike: &Ike) -> String {
 }
 
 /// Why nothing was changed.
-struct Refusal {
+pub(crate) struct Refusal {
     status: RvlStatus,
-    why: String,
+    pub(crate) why: String,
 }
 
 impl Refusal {
@@ -153,11 +156,14 @@ fn configure(ike: &mut Ike, engine: &mut Engine, lines: &[u8], directory: &Path,
     let fresh = Model::numbered_from(RVL_FIRST_LINE_POLICY);
     let older = ike.model.as_ref();
     let read = rc::apply(lines, Path::new(NAME), directory, older.unwrap_or(&fresh));
-    let rc::Loaded { model, notes, commands } = read.map_err(|error| Refusal::new(error.to_string()))?;
+    let rc::Loaded { mut model, notes, commands } = read.map_err(|error| Refusal::new(error.to_string()))?;
     if let Some(later) = commands.first() {
         return Err(Refusal::new(format!("{}: expected a line that configures; this one takes a daemon", later.at())));
     }
     follows(&model)?;
+    for host in ike.endpoint.host_names() {
+        model.host_found(&host.name, &host.addresses);
+    }
     let typed = |name: &str| ike.typed.remotes.iter().any(|remote| remote.name == name);
     if let Some(remote) = model.remotes().find(|remote| typed(&remote.spec.name)) {
         let why = format!("there is a remote {} already, of rvl_ike_add_remote", remote.spec.name);
@@ -192,9 +198,6 @@ fn policies(model: &Model) -> BTreeSet<PolicyId> {
 fn follows(model: &Model) -> Result<(), Refusal> {
     if let Some(interface) = model.interfaces().values().next() {
         return Err(Refusal::new(format!("{}: virtual interfaces take a daemon", interface.name)));
-    }
-    if let Some(name) = model.remotes().flat_map(|entry| entry.spec.names()).next() {
-        return Err(Refusal::new(format!("{name}: this interface looks up no names; give the address of the peer")));
     }
     let asks = |remote: &&Remote| match &remote.remote_auth {
         RemoteAuth::Eap(eap) => {
@@ -292,6 +295,25 @@ fn sas<'a>(keyed: impl Iterator<Item = &'a Keyed>) -> Result<Vec<DataPlaneOp>, R
 }
 
 impl Ike {
+    /// The host of a name is there now: policies with it are about other packets, or have another end.
+    pub(crate) fn host_found(
+        &mut self,
+        name: &HostName,
+        addresses: &[IpAddr],
+        engine: &mut Engine,
+        now: u64,
+    ) -> Result<(), Refusal> {
+        let Some(older) = &self.model else { return Ok(()) };
+        let mut newer = older.clone();
+        if !newer.host_found(name, addresses) {
+            return Ok(());
+        }
+        Change::between(Some(older), &newer)?.apply(engine, now)?;
+        self.model = Some(newer);
+        self.configure(now);
+        Ok(())
+    }
+
     fn command(&mut self, command: Command, now: u64) {
         self.endpoint.handle(Input::Command(command), instant(now));
     }

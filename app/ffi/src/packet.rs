@@ -235,6 +235,19 @@ impl RvlAddress {
     pub(crate) const NONE: RvlAddress = RvlAddress { family: 0, bytes: [0; 16] };
 }
 
+impl TryFrom<RvlAddress> for IpAddr {
+    type Error = RvlStatus;
+
+    fn try_from(address: RvlAddress) -> Result<Self, RvlStatus> {
+        let bytes = address.bytes;
+        match address.family {
+            4 => Ok(IpAddr::from([bytes[0], bytes[1], bytes[2], bytes[3]])),
+            6 => Ok(IpAddr::from(bytes)),
+            _ => Err(RvlStatus::BadParam),
+        }
+    }
+}
+
 impl From<IpAddr> for RvlAddress {
     fn from(address: IpAddr) -> Self {
         let mut bytes = [0; 16];

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ravelin_config::value::identity::identity;
 use ravelin_ike::Remote;
-use ravelin_ike::config::{IkeVersion, Liveness, LocalAuth, RemoteAuth, Retransmission, Rounds};
+use ravelin_ike::config::{IkeVersion, Liveness, LocalAuth, Open, Reach, RemoteAuth, Retransmission, Rounds};
 use ravelin_types::proposal::ProtocolId;
 
 use crate::handle::{self, RvlHandle, call};
@@ -19,7 +19,7 @@ pub struct RvlRemote {
     pub name: *const c_char,
     /// This host's address towards it.
     pub local: *const c_char,
-    /// Its address.
+    /// Its address or name; a name is looked up by the caller, as `rvl_ike_poll` asks.
     pub remote: *const c_char,
     /// Who this host says it is: `fqdn:gw.example.org`, `rfc822:a@example.org`, `ipv4:192.0.2.1`, `keyid:0102`.
     pub local_id: *const c_char,
@@ -103,6 +103,7 @@ unsafe fn parse(remote: &RvlRemote) -> Result<Remote, RvlStatus> {
     let proposals = text::proposals(ProtocolId::IKE, encryption, integrity, Some(prf), key_exchange)?;
     let id = |pointer| identity(required(pointer)?).map_err(|_| RvlStatus::BadIdType);
     let local = text::address(required(remote.local)?)?;
+    let peer = text::host(required(remote.remote)?)?;
     // Less leaves no time to replace it.
     if secret.is_empty() || remote.lifetime < 60 {
         return Err(RvlStatus::BadParam);
@@ -112,7 +113,7 @@ unsafe fn parse(remote: &RvlRemote) -> Result<Remote, RvlStatus> {
         version: IkeVersion::V2,
         local: Some(local),
         source: Some(local),
-        remote: text::address(required(remote.remote)?)?,
+        remote: peer.or_unspecified(Some(local)),
         local_id: id(remote.local_id)?,
         remote_id: id(remote.remote_id)?,
         local_auth: LocalAuth::Psk(secret.into()),
@@ -129,7 +130,7 @@ unsafe fn parse(remote: &RvlRemote) -> Result<Remote, RvlStatus> {
         },
         login_time: Remote::LOGIN_TIME,
         encap: false,
-        open: Default::default(),
+        open: Open { alternates: peer.name().cloned().map(Reach::Named).into_iter().collect(), ..Open::default() },
         internal: Default::default(),
         if_ids: Default::default(),
         extensions: Default::default(),

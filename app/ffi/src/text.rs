@@ -2,8 +2,10 @@
 
 use std::net::IpAddr;
 
+use ravelin_config::value::host::Host;
 use ravelin_config::value::protocol::Protocol;
 use ravelin_config::value::{algorithm, selector};
+use ravelin_types::HostName;
 use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::{EncrId, IntegId, SnId, Transform};
@@ -13,6 +15,13 @@ use crate::RvlStatus;
 /// An address.
 pub fn address(text: &str) -> Result<IpAddr, RvlStatus> {
     text.parse().map_err(|_| RvlStatus::BadAddrRange)
+}
+
+/// The address of one host, or its name.
+pub fn host(text: &str) -> Result<Host, RvlStatus> {
+    address(text)
+        .map(Host::Address)
+        .or_else(|_| HostName::new(text).map(Host::Name).map_err(|_| RvlStatus::BadAddrRange))
 }
 
 /// An identity string of traffic for packets of `protocol`.

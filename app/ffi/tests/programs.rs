@@ -161,6 +161,16 @@ fn roaming_peers_get_addresses_and_radius_knows_users() {
 }
 
 #[test]
+fn names_are_looked_up_by_the_program() {
+    let folder = papers("names");
+    for link in [Link::Static, Link::Shared] {
+        let program = compile("names", link);
+        run(Command::new(&program).env("RAVELIN_PAPERS", &folder));
+        run_under_valgrind(&program, &[("RAVELIN_PAPERS", &folder)]);
+    }
+}
+
+#[test]
 fn packets_in_pieces_are_submitted_and_completed() {
     test("requests");
 }

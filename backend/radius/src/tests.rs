@@ -28,7 +28,8 @@ fn address(text: &str) -> SocketAddr {
 
 fn relay(servers: &[&str]) -> Relay {
     let servers = servers.iter().map(|server| address(server)).collect();
-    let aaa = Arc::new(Aaa { servers, secret: Secret::from(SECRET), accounting: vec![], authorizers: vec![] });
+    let aaa =
+        Arc::new(Aaa { servers, secret: Secret::from(SECRET), accounting: vec![], authorizers: vec![], names: vec![] });
     let server = Server { relay: Some(aaa), name: b"gw".to_vec(), ..Server::default() };
     match Conversation::with(&server, &Identity::Fqdn("carol".into()), 0xabc) {
         Conversation::Relay(relay) => relay,

@@ -15,7 +15,7 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 
 use ravelin_radius::{Attribute, Authorization, Code, Packet, Request, msk};
-use ravelin_types::{Identity, Secret};
+use ravelin_types::{HostName, Identity, Secret};
 use ravelin_wire::ike::v2::{Eap, EapCode};
 
 use crate::account;
@@ -36,6 +36,8 @@ pub struct Aaa {
     pub accounting: Vec<SocketAddr>,
     /// Who may end sessions and change them (RFC 5176), with the same secret.
     pub authorizers: Vec<IpAddr>,
+    /// Names of servers: where they lead stands among the addresses as soon as that is known.
+    pub names: Vec<HostName>,
 }
 
 /// The session that a server lets begin.

@@ -217,7 +217,8 @@ fn what_is_out_of_place_ends_the_conversation() {
 #[test]
 fn a_server_elsewhere_knows_the_session_before_it_begins() {
     let secret = Secret::from(&b"testing123"[..]);
-    let aaa = relay::Aaa { servers: vec![], secret: secret.clone(), accounting: vec![], authorizers: vec![] };
+    let aaa =
+        relay::Aaa { servers: vec![], secret: secret.clone(), accounting: vec![], authorizers: vec![], names: vec![] };
     let server = Server {
         name: b"gw".to_vec(),
         relay: Some(alloc::sync::Arc::new(aaa)),
@@ -236,7 +237,7 @@ fn a_server_elsewhere_knows_the_session_before_it_begins() {
 #[test]
 fn no_server_is_asked_with_an_empty_secret() {
     let none = Secret::default();
-    let aaa = relay::Aaa { servers: vec![], secret: none, accounting: vec![], authorizers: vec![] };
+    let aaa = relay::Aaa { servers: vec![], secret: none, accounting: vec![], authorizers: vec![], names: vec![] };
     let server = Server { relay: Some(alloc::sync::Arc::new(aaa)), ask_identity: true, ..Server::default() };
     let carol = Identity::Fqdn("carol".into());
     let mut conversation = Conversation::with(&server, &carol, 1);

@@ -178,13 +178,15 @@ impl Remote {
         self.remote.is_unspecified() && matches!(self.open.alternates.first(), Some(Reach::Named(_)))
     }
 
-    /// The names in it, of the peer and of this host.
+    /// The names in it, of the peer, of this host and of the servers that know its users.
     pub(crate) fn names(&self) -> impl Iterator<Item = &HostName> {
         let named = self.open.alternates.iter().filter_map(|reach| match reach {
             Reach::At(_) => None,
             Reach::Named(name) => Some(name),
         });
-        named.chain(&self.open.own_names)
+        let rounds = self.rounds.peer.iter().map(|round| &round.auth);
+        let servers = core::iter::once(&self.remote_auth).chain(rounds).flat_map(RemoteAuth::server_names);
+        named.chain(&self.open.own_names).chain(servers)
     }
 
     /// Whether it is reached at this address.

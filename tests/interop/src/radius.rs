@@ -33,7 +33,7 @@ security {
   allow_core_dumps = no
 }
 client ravelin {
-  ipaddr = 127.0.0.1
+  ipaddr = 0.0.0.0/0
   secret = "SECRET"
   require_message_authenticator = yes
 }
@@ -80,12 +80,12 @@ modules {
 server lab {
   listen {
     type = auth
-    ipaddr = 127.0.0.1
+    ipaddr = *
     port = 1812
   }
   listen {
     type = acct
-    ipaddr = 127.0.0.1
+    ipaddr = *
     port = 1813
   }
   authorize {

@@ -4,7 +4,7 @@ mod auth;
 mod rounds;
 mod suites;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ use super::{Command, Conflict};
 use crate::spec::{GATEWAYS, RemoteSpec, Revocation, Which};
 use crate::value::algorithm::{self, Encr};
 use crate::value::eap;
-use crate::value::host::Host;
+use crate::value::host::{Host, Server};
 use crate::value::restriction::restrictions;
 use crate::value::who::{self, IdWord, Who};
 use crate::value::{identity, if_id, name, quantity};
@@ -69,15 +69,15 @@ pub struct RemoteArgs {
     /// is looked up each time it is tried, and again and again for a remote that comes by itself (-u)
     #[arg(short = 'r', long, value_name = "ADDRESS", value_parser = identity::peer)]
     endpoint: Vec<Host>,
-    /// Our address towards it (default: any)
-    #[arg(long, value_name = "ADDRESS", value_parser = identity::host)]
-    local: Option<IpAddr>,
+    /// Our address towards it, or a name of ours that is looked up like those of -r (default: any)
+    #[arg(long, value_name = "ADDRESS", value_parser = identity::own)]
+    local: Option<Host>,
     /// Identity expected from the remote: ipv4:, ipv6:, fqdn:, rfc822:, asn1dn:, keyid: (default: its address);
     /// asn1dn: without a name is the subject of its certificate. For several peers any, *@example.org, *.example.org,
     /// 10.1.0.0/16, or names of certificates like O=Example, CN=*
     #[arg(short = 'f', long, value_name = "ID", value_parser = who::word)]
     peer_id: Option<IdWord>,
-    /// Identity sent to the remote (default: the address of --local; without that it must be given)
+    /// Identity sent to the remote (default: the address or name of --local; without that it must be given)
     #[arg(short = 'g', long, value_name = "ID", value_parser = who::word)]
     own_id: Option<IdWord>,
     /// How the two authenticate: PresharedKey (or PSK), or RSASIG: by the signatures of certificates of any kind, or EAP
@@ -98,13 +98,13 @@ pub struct RemoteArgs {
     /// Whom the certificate of the server behind EAP-TLS, TTLS or PEAP must name (default: as -f)
     #[arg(long, value_name = "ID", value_parser = eap_user)]
     aaa_id: Option<Who>,
-    /// RADIUS servers that know the users and choose the methods, best first, each ADDRESS or ADDRESS:PORT, for -m EAP-RADIUS;
-    /// the file of -h has the secret shared with them
+    /// RADIUS servers that know the users and choose the methods, best first, each ADDRESS or ADDRESS:PORT, or with a name in
+    /// the place of the address, for -m EAP-RADIUS; the file of -h has the secret shared with them
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = eap::radius_server)]
-    radius: Vec<SocketAddr>,
-    /// RADIUS servers that keep accounts of the users' sessions, best first, each ADDRESS or ADDRESS:PORT (default: no accounts)
+    radius: Vec<Server>,
+    /// RADIUS servers that keep accounts of the users' sessions, best first, as with --radius (default: no accounts)
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = eap::accounting_server)]
-    radius_accounting: Vec<SocketAddr>,
+    radius_accounting: Vec<Server>,
     /// Addresses of those who may end the users' sessions and change their times, at UDP port 3799 (RFC 5176), with the secret
     /// of -h (default: nobody)
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = identity::host)]
@@ -260,7 +260,7 @@ impl RemoteArgs {
             None if signature.as_ref().is_some_and(|signature| signature.own_subject) => Some(identity::of(&endpoint)),
             None => match &self.eap_id {
                 Some(Who::Exactly(user)) if self.initiate => Some(user.clone()),
-                _ => self.local.map(Identity::from),
+                _ => self.local.as_ref().map(identity::of),
             },
         };
         let peer_id = match &self.peer_id {
@@ -308,7 +308,8 @@ impl RemoteArgs {
         let spec = RemoteSpec {
             name,
             version: self.version()?,
-            local: self.local,
+            local: self.local.as_ref().and_then(Host::address),
+            own_names: self.local.iter().filter_map(Host::name).cloned().collect(),
             endpoint,
             alternates,
             own_id: own_id.clone(),
@@ -354,7 +355,7 @@ impl RemoteArgs {
         let Some((first, others)) = self.endpoint.split_first() else {
             return Err(Conflict::missing("expected -r ADDRESS of the remote"));
         };
-        if let Some(local) = self.local
+        if let Some(local) = self.local.as_ref().and_then(Host::address)
             && self.endpoint.iter().any(|endpoint| endpoint.is_of_another_family(local))
         {
             return Err(Conflict::at(('\0', "local"), "--local and -r belong to different address families"));

@@ -1,7 +1,7 @@
 //! Command lines from what they once said: the way back from a [`PolicySpec`] or a [`RemoteSpec`] to a line that
 //! [`parse`](super::parse) reads as the same.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::Path;
 
 use clap::ValueEnum;
@@ -26,7 +26,7 @@ use crate::spec::{
 use crate::value::algorithm::{Esn, encr_name, integ_name, ke_name, prf_name};
 use crate::value::dns;
 use crate::value::encrypted_dns::Written;
-use crate::value::host::Host;
+use crate::value::host::{Host, Server};
 use crate::value::identity;
 use crate::value::if_id;
 use crate::value::key::KeySource;
@@ -159,7 +159,7 @@ impl RemoteSpec {
         line.flag("-u", self.accept);
         line.value("-r", &self.endpoint);
         self.alternates.iter().for_each(|other| line.value("-r", other));
-        line.optional("--local", self.local);
+        self.own_hosts().for_each(|own| line.value("--local", own));
         let file = |path: &Path| path.display().to_string();
         match &self.signature {
             Some(signature) => {
@@ -267,7 +267,7 @@ fn user(eap: &EapSpec, line: &mut Line) {
     }
     line.optional("--aaa-id", eap.server.as_ref().map(identity::written));
     line.flag("--eap-only", eap.beside == Beside::Nothing);
-    let words = |servers: &[SocketAddr]| servers.iter().map(SocketAddr::to_string).collect::<Vec<_>>();
+    let words = |servers: &[Server]| servers.iter().map(Server::to_string).collect::<Vec<_>>();
     line.list("--radius", &words(&eap.radius.servers));
     line.list("--radius-accounting", &words(&eap.radius.accounting));
     line.list("--radius-authorizers", &eap.radius.authorizers.iter().map(IpAddr::to_string).collect::<Vec<_>>());

@@ -1,7 +1,6 @@
 //! Why a change of the model is refused.
 
 use std::fmt;
-use std::net::IpAddr;
 
 use ravelin_types::Identity;
 use ravelin_types::policy::PolicyId;
@@ -63,7 +62,7 @@ pub enum ModelError {
     /// The pre-shared key cannot be had.
     Secret(SecretError),
     /// No secret was loaded for the RADIUS servers of a remote.
-    NoRadiusSecret(IpAddr),
+    NoRadiusSecret(Host),
     /// The passwords of users cannot be had.
     Accounts(FileError),
     /// A certificate or its key cannot be had.

@@ -1,7 +1,6 @@
 //! What was loaded from `swanctl.conf` or over VICI: connections and secrets. Nothing that is the same is touched.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::path::Path;
 
 use ravelin_ike::config::{IdPattern, OwnedKey};
@@ -14,6 +13,7 @@ use crate::papers::Loaded;
 use crate::spec::{PeerBy, RemoteSpec, SecretKind, SharedSecret, Which};
 use crate::swanctl::Contents;
 use crate::swanctl::connection::Connection;
+use crate::value::identity;
 
 /// What of a file cannot be.
 #[derive(Debug)]
@@ -41,10 +41,10 @@ impl Model {
         });
         let all = spec.eap.iter().map(|eap| (eap, &spec.secret_file)).chain(rounds);
         for (eap, _) in all.filter(|(_, file)| file.is_none()) {
-            if let Some(first) = eap.radius.servers.first().map(SocketAddr::ip)
-                && self.key_of(&first.into()).is_none()
+            if let Some(first) = eap.radius.servers.first().map(|server| &server.host)
+                && self.key_of(&identity::of(first)).is_none()
             {
-                return Err(ModelError::NoRadiusSecret(first));
+                return Err(ModelError::NoRadiusSecret(first.clone()));
             }
         }
         Ok(())

@@ -56,6 +56,7 @@ impl Model {
             secrets: fresh.secrets,
             keyring: fresh.keyring,
             pools: fresh.pools,
+            found: fresh.found,
             accounts: fresh.accounts,
             database: fresh.database,
         };

@@ -1,7 +1,7 @@
 //! Remotes of the model: what the two sides prove themselves with, and what IKE is given of it.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -21,7 +21,8 @@ use crate::eap;
 use crate::papers::{self, PaperError};
 use crate::secret;
 use crate::spec::{Beside, EapSpec, RadiusSpec, RemoteSpec, Role, SignatureSpec, XauthSpec};
-use crate::value::host::Host;
+use crate::value::host::{self, Host};
+use crate::value::identity;
 
 /// A remote, and what the two sides prove themselves with.
 #[derive(Clone, Debug)]
@@ -131,6 +132,18 @@ impl Model {
         Ok(Auth::Eap(keys))
     }
 
+    /// Where these servers are, best first: those of a name at each of its addresses, as far as it was looked up.
+    fn places(&self, servers: &[host::Server]) -> Vec<SocketAddr> {
+        let at = |server: &host::Server| match &server.host {
+            Host::Address(address) => vec![SocketAddr::new(*address, server.port)],
+            Host::Name(name) => {
+                let known = self.found.get(name).into_iter().flatten();
+                known.map(|address| SocketAddr::new(*address, server.port)).collect()
+            }
+        };
+        servers.iter().flat_map(at).collect()
+    }
+
     fn trusted(&self, pinned: Option<&Path>, directory: &Path) -> Result<Vec<Certificate>, ModelError> {
         Ok(self.database.trust(pinned, directory).map_err(ModelError::Paper)?.pinned)
     }
@@ -201,10 +214,17 @@ impl RemoteEntry {
                 };
                 let name = self.spec.own_id.to_string();
                 let name = name.split_once(':').map_or(name.as_str(), |(_, name)| name).as_bytes().to_vec();
-                let loaded = || eap.radius.servers.first().and_then(|server| model.key_of(&server.ip().into()));
-                let secret = keys.password.clone().or_else(loaded).unwrap_or_default();
-                let RadiusSpec { servers, accounting, authorizers, groups } = eap.radius.clone();
-                let relay = (!servers.is_empty()).then(|| Arc::new(Aaa { servers, secret, accounting, authorizers }));
+                let RadiusSpec { servers, accounting, authorizers, groups } = &eap.radius;
+                let loaded = || model.key_of(&identity::of(&servers.first()?.host));
+                let relay = (!servers.is_empty()).then(|| {
+                    Arc::new(Aaa {
+                        servers: model.places(servers),
+                        secret: keys.password.clone().or_else(loaded).unwrap_or_default(),
+                        accounting: model.places(accounting),
+                        authorizers: authorizers.clone(),
+                        names: eap.radius.names().cloned().collect(),
+                    })
+                });
                 let server = Server {
                     methods: eap.methods.clone(),
                     relay,
@@ -213,7 +233,7 @@ impl RemoteEntry {
                     tls: TlsSide { credential, trust: Some(believe(&keys.pinned)), peer: None },
                     name,
                 };
-                (ours, RemoteAuth::Eap(Arc::new(EapServer { server, users: users.clone(), groups })))
+                (ours, RemoteAuth::Eap(Arc::new(EapServer { server, users: users.clone(), groups: groups.clone() })))
             }
         }
     }
@@ -265,7 +285,6 @@ impl RemoteEntry {
         let loaded = spec.loaded.as_ref().map_or_else(Open::default, |loaded| Open {
             from: loaded.from.clone(),
             at: loaded.at.clone(),
-            own_names: loaded.own_names.clone(),
             own_address: loaded.own_address,
             ..Open::default()
         });
@@ -275,7 +294,7 @@ impl RemoteEntry {
         };
         // A name has no other place, also where it comes first.
         let alternates = spec.hosts().skip(usize::from(spec.endpoint.name().is_none())).map(reach).collect();
-        let open = Open { peers: spec.peers.clone(), alternates, ..loaded };
+        let open = Open { peers: spec.peers.clone(), alternates, own_names: spec.own_names.clone(), ..loaded };
         Remote {
             name: spec.name.clone(),
             version: self.version(model),

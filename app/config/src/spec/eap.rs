@@ -1,11 +1,13 @@
 //! EAP in the configuration: which of the two sides of a remote is the user, and his methods.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use ravelin_eap::Method;
 use ravelin_ike::config::IdPattern;
 use ravelin_pki::Restrictions;
-use ravelin_types::Identity;
+use ravelin_types::{HostName, Identity};
+
+use crate::value::host::Server;
 
 /// A remote of whose two sides one proves itself by EAP.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,13 +30,20 @@ pub struct EapSpec {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RadiusSpec {
     /// Those that know the users, best first; empty: there are none.
-    pub servers: Vec<SocketAddr>,
+    pub servers: Vec<Server>,
     /// Those that keep accounts of sessions, best first; empty: there are no accounts.
-    pub accounting: Vec<SocketAddr>,
+    pub accounting: Vec<Server>,
     /// Who may end sessions and change them (RFC 5176).
     pub authorizers: Vec<IpAddr>,
     /// Groups of which they must say that the user is in one (Filter-Id, Class); empty: whoever they accept will do.
     pub groups: Vec<String>,
+}
+
+impl RadiusSpec {
+    /// The names of servers, which have to be looked up.
+    pub fn names(&self) -> impl Iterator<Item = &HostName> {
+        self.servers.iter().chain(&self.accounting).filter_map(|server| server.host.name())
+    }
 }
 
 /// What the side that is no user proves itself by before EAP begins.

@@ -12,7 +12,7 @@ use ravelin_types::if_id::IfIds;
 use ravelin_types::proposal::Proposal;
 use ravelin_types::{HostName, Identity};
 
-use super::{EapSpec, ExtensionSpec, RoundsSpec};
+use super::{EapSpec, ExtensionSpec, PeerBy, RoundsSpec};
 use crate::papers::{Believed, Signer};
 use crate::value::host::Host;
 
@@ -26,8 +26,10 @@ pub struct RemoteSpec {
     pub name: String,
     /// The version of IKE; a name may have one remote of each.
     pub version: IkeVersion,
-    /// Our address towards it; `None`: any.
+    /// Our address towards it; `None`: any, or one to which a name of ours leads.
     pub local: Option<IpAddr>,
+    /// Names of ours, which stand for the addresses to which they lead.
+    pub own_names: Vec<HostName>,
     /// Who it is on the network.
     pub endpoint: Host,
     /// Where it, or another gateway in its place, is reached when there is no answer; in this order.
@@ -150,8 +152,6 @@ pub struct LoadedSpec {
     pub at: Vec<RangeInclusive<IpAddr>>,
     /// Addresses from which a peer is answered; empty: `endpoint` alone.
     pub from: Vec<RangeInclusive<IpAddr>>,
-    /// Names of ours, which stand for the addresses to which they lead.
-    pub own_names: Vec<HostName>,
     /// We say that we are the address at which the peer reaches us, not `own_id`.
     pub own_address: bool,
     /// What we sign with, if we do.
@@ -166,15 +166,28 @@ impl RemoteSpec {
         std::iter::once(&self.endpoint).chain(&self.alternates)
     }
 
+    /// Where this host is towards it, as far as that is said.
+    pub fn own_hosts(&self) -> impl Iterator<Item = Host> {
+        self.local.map(Host::Address).into_iter().chain(self.own_names.iter().cloned().map(Host::Name))
+    }
+
     /// Its addresses, as far as they were written.
     pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
         self.hosts().filter_map(Host::address)
     }
 
+    /// The names of the RADIUS servers that know its users.
+    pub fn server_names(&self) -> impl Iterator<Item = &HostName> {
+        let rounds = self.rounds.peer.iter().filter_map(|round| match &round.by {
+            PeerBy::Eap(eap, _) => Some(eap),
+            _ => None,
+        });
+        self.eap.iter().chain(rounds).flat_map(|eap| eap.radius.names())
+    }
+
     /// The names that have to be looked up for it.
     pub fn names(&self) -> impl Iterator<Item = &HostName> {
-        let own = self.loaded.iter().flat_map(|loaded| &loaded.own_names);
-        self.hosts().filter_map(Host::name).chain(own)
+        self.hosts().filter_map(Host::name).chain(&self.own_names).chain(self.server_names())
     }
 
     /// The files of its keys, certificates and passwords.

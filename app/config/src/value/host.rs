@@ -1,7 +1,7 @@
 //! Hosts, each by its address or by its name.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use ravelin_types::HostName;
 
@@ -46,6 +46,24 @@ impl Host {
     /// Whether it cannot be reached from this address of ours: its own is of the other family.
     pub fn is_of_another_family(&self, own: IpAddr) -> bool {
         self.address().is_some_and(|address| address.is_ipv4() != own.is_ipv4())
+    }
+}
+
+/// A server, as somebody wrote it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Where it is.
+    pub host: Host,
+    /// Its UDP port.
+    pub port: u16,
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.host {
+            Host::Address(address) => SocketAddr::new(*address, self.port).fmt(f),
+            Host::Name(name) => write!(f, "{name}:{}", self.port),
+        }
     }
 }
 

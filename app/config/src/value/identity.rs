@@ -58,9 +58,28 @@ pub fn peer(text: &str) -> Result<Host, BadValue> {
     match (host_or_any(text), text.parse::<IpAddr>()) {
         (Ok(address), _) => Ok(address.into()),
         (Err(error), Ok(_)) => Err(error),
-        (Err(_), Err(_)) => HostName::new(text)
-            .map(Host::Name)
-            .map_err(|why| BadValue::new(format!("expected an IP address or the name of a host: {why}"))),
+        (Err(_), Err(_)) => named(text),
+    }
+}
+
+fn named(text: &str) -> Result<Host, BadValue> {
+    HostName::new(text)
+        .map(Host::Name)
+        .map_err(|why| BadValue::new(format!("expected an IP address or the name of a host: {why}")))
+}
+
+/// This host, as written behind `--local`: the address of one host, or a name.
+///
+/// # Errors
+/// When it is neither.
+pub fn own(text: &str) -> Result<Host, BadValue> {
+    match (host_or_any(text), text.parse::<IpAddr>()) {
+        (Ok(address), _) if address.is_unspecified() => {
+            Err(BadValue::new("expected an IP address or the name of a host; any is what it is without"))
+        }
+        (Ok(address), _) => Ok(address.into()),
+        (Err(error), Ok(_)) => Err(error),
+        (Err(_), Err(_)) => named(text),
     }
 }
 

@@ -9,10 +9,12 @@ typedef struct {
     RvlHandle engine, ike;
     RvlEndpoint address;
     uint64_t deadline;
-    int up, rekeyed, down, child_down, failed, granted, grant_ended;
+    int up, rekeyed, down, child_down, failed, granted, grant_ended, found, not_found;
     char text[256];
     /* What the peer gave last. */
     char grant[256];
+    /* What was found last of a name. */
+    char where[256];
 } Host;
 
 static uint64_t now = 1000 * SECOND;
@@ -51,6 +53,9 @@ static void run(Host *from, Host *to);
 /* Takes packets for RADIUS servers, where there are any. */
 static void (*radius)(const RvlIkeOutput *output, const uint8_t *packet);
 
+/* Looks names up, where there are any. */
+static void (*resolver)(Host *host, const char *name);
+
 static void note(Host *host, const RvlIkeOutput *output, const uint8_t *text)
 {
     size_t len = output->length < sizeof host->text ? output->length : sizeof host->text - 1;
@@ -67,6 +72,11 @@ static void note(Host *host, const RvlIkeOutput *output, const uint8_t *text)
         memcpy(host->grant, host->text, sizeof host->grant);
         break;
     case RVL_IKE_EVENT_GRANT_ENDED: host->grant_ended++; break;
+    case RVL_IKE_EVENT_HOST_FOUND:
+        host->found++;
+        memcpy(host->where, host->text, sizeof host->where);
+        break;
+    case RVL_IKE_EVENT_HOST_NOT_FOUND: host->not_found++; break;
     default: break;
     }
 }
@@ -96,6 +106,12 @@ static void run(Host *host, Host *other)
         if (output.kind == RVL_IKE_OUTPUT_KIND_RADIUS) {
             CHECK(radius != NULL);
             radius(&output, buffer);
+            continue;
+        }
+        if (output.kind == RVL_IKE_OUTPUT_KIND_LOOK_UP) {
+            CHECK(resolver != NULL && output.length < sizeof buffer);
+            buffer[output.length] = 0;
+            resolver(host, (const char *)buffer);
             continue;
         }
         CHECK(output.kind == RVL_IKE_OUTPUT_KIND_TRANSMIT);

@@ -149,7 +149,8 @@ static void hostile(void)
     REMOTE(NULL, local, NULL);
     REMOTE(NULL, remote, NULL);
     REMOTE(NULL, local_id, NULL);
-    REMOTE(BAD_ADDR_RANGE, remote, "peer.example");
+    REMOTE(BAD_ADDR_RANGE, remote, "peer..example");
+    REMOTE(BAD_ADDR_RANGE, remote, "192.0.2");
     REMOTE(BAD_ID_TYPE, remote_id, "letter:x");
     REMOTE(NULL, secret, NULL);
     REMOTE(BAD_PARAM, secret_len, 0);

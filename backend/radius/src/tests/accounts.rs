@@ -14,6 +14,7 @@ fn record(session: &str, about: &str) -> Record {
         secret: Secret::from(SECRET),
         accounting: vec![address(ONE), address(TWO)],
         authorizers: vec![],
+        names: vec![],
     });
     let update = about == "Interim-Update";
     Record { session: session.to_owned(), about: about.to_owned(), update, request, aaa }

@@ -133,7 +133,13 @@ mod tests {
 
     fn aaa(secret: &[u8]) -> Arc<Aaa> {
         let servers = vec!["192.0.2.9:1812".parse().expect("an address")];
-        Arc::new(Aaa { servers, secret: Secret::from(secret), accounting: Vec::new(), authorizers: Vec::new() })
+        Arc::new(Aaa {
+            servers,
+            secret: Secret::from(secret),
+            accounting: Vec::new(),
+            authorizers: Vec::new(),
+            names: Vec::new(),
+        })
     }
 
     fn asks(groups: &[&str], aaa: Arc<Aaa>) -> EapServer {

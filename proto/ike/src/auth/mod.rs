@@ -20,7 +20,7 @@ use ravelin_eap::Client;
 use ravelin_pki::Wish;
 use ravelin_pki::announce::Accepts;
 use ravelin_pki::auth::{Credential, Proof, Trust};
-use ravelin_types::Secret;
+use ravelin_types::{HostName, Secret};
 use ravelin_wire::ike::v2::{Auth, AuthMethod, Cert, CertEncoding, Id, Payload};
 
 pub use self::eap::EapServer;
@@ -77,6 +77,14 @@ impl RemoteAuth {
             RemoteAuth::Signature(trust) => trust.is_usable(),
             RemoteAuth::Eap(eap) => eap.server.is_usable(),
             RemoteAuth::Null => true,
+        }
+    }
+
+    /// The names of servers elsewhere that know the users.
+    pub(crate) fn server_names(&self) -> &[HostName] {
+        match self {
+            RemoteAuth::Eap(eap) => eap.server.relay.as_ref().map_or(&[], |aaa| &aaa.names),
+            RemoteAuth::Psk(_) | RemoteAuth::Signature(_) | RemoteAuth::Null => &[],
         }
     }
 

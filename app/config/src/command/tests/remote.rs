@@ -1,6 +1,7 @@
 //! `ike remote`: the peer, and how the two prove who they are.
 
 use ravelin_ike::extensions::FullTranscript;
+use ravelin_types::HostName;
 use ravelin_types::if_id::{IfId, IfIds};
 
 use super::*;
@@ -98,16 +99,25 @@ fn a_remote_may_be_given_by_its_name() {
         (policy.replace("gw.example", "gw..example"), "gw..example.org", "1 to 63 characters"),
         (policy.replace("gw.example.org", "192.0.2"), "192.0.2", "would be taken for an address"),
         (policy.replace("gw.example.org", "gw.exämple.org"), "gw.exämple.org", "xn--"),
-        (
-            "ike remote -n gw -w -r gw.example.org -h f -g fqdn:a --local here.example.org".into(),
-            "here.example.org",
-            "not looked up here",
-        ),
+        ("ike remote -n gw -w -r gw.example.org -h f -g fqdn:a --local any".into(), "any", "any is what it is without"),
     ] {
         let (place, message) = bad(&line);
         assert_eq!(place.as_deref(), Some(at), "{line}: {message}");
         assert!(message.contains(words), "{line}: {message}");
     }
+}
+
+#[test]
+fn this_host_may_have_a_name() {
+    let line = "ike remote -n gw -w -u -r gw.example.org -h f --local here.example.org";
+    let Command::AddRemote(spec) = good(line).command else { panic!() };
+    let names: Vec<&str> = spec.names().map(HostName::as_str).collect();
+    assert_eq!((spec.local, names), (None, vec!["gw.example.org", "here.example.org"]));
+    assert_eq!(
+        (spec.own_id.to_string(), spec.peer_id.to_string()),
+        ("fqdn:here.example.org".into(), "fqdn:gw.example.org".into())
+    );
+    assert!(spec.line().to_string().contains("-r gw.example.org --local here.example.org"), "{}", spec.line());
 }
 
 // RFC 4301 §4.5.3: gateways that stand in for each other, and a peer with an address of each family.

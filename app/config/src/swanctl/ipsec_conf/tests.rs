@@ -140,7 +140,7 @@ fn a_side_of_a_name_is_that_host_wherever_it_is() {
         (named.own_id.to_string(), named.peer_id.to_string()),
         ("fqdn:here.example.org".into(), "fqdn:other".into())
     );
-    assert_eq!((named.local, named.loaded.unwrap().own_names.len()), (None, 1));
+    assert_eq!((named.local, named.own_names.len()), (None, 1));
 }
 
 #[test]

@@ -386,8 +386,8 @@ pub fn remote(entry: &RemoteEntry, model: &Model, failures: &Failures, now: Inst
     if !spec.alternates.is_empty() {
         remote.put_list("alternates", &spec.alternates);
     }
-    if let Some(local) = spec.local {
-        remote.put("local", local);
+    if let Some(own) = spec.own_hosts().next() {
+        remote.put("local", own);
     }
     remote.put("own-id", &spec.own_id);
     remote.put("peer-id", spec.peers.as_ref().map_or_else(|| spec.peer_id.to_string(), ToString::to_string));

@@ -211,7 +211,8 @@ pub fn connection(entry: &RemoteEntry, version: &str, children: Message) -> Mess
             shown.put_list("remote_addrs", &loaded.remote_addrs);
         }
         None => {
-            shown.put_list("local_addrs", [spec.local.map_or_else(|| "%any".to_owned(), |local| local.to_string())]);
+            let own = spec.own_hosts().next().map_or_else(|| "%any".to_owned(), |own| own.to_string());
+            shown.put_list("local_addrs", [own]);
             let hosts = spec.hosts().map(|host| if host.is_anybody() { format!("%{host}") } else { host.to_string() });
             shown.put_list("remote_addrs", hosts);
         }

@@ -18,6 +18,7 @@ fn pair(name: &str, authorization: Authorization) -> Pair {
         secret: Secret::from(&b"testing123"[..]),
         accounting: vec!["192.0.2.9:1813".parse().unwrap()],
         authorizers: vec![HIM.into()],
+        names: vec![],
     };
     let (user, name, session) = (b"carol".to_vec(), b"gw".to_vec(), "00112233445566ff".to_owned());
     let admission = Admission { authorization, user, name, session, aaa: Arc::new(aaa) };
