@@ -50,11 +50,19 @@ impl Model {
                 .left_out
                 .push("what scripts of setkey(8) have added: carry them out again with setkey -f".to_owned());
         }
-        let loaded = self.connections().into_iter().map(|name| format!("the connection {name} was loaded"));
-        let loaded = loaded.chain(self.secrets().map(|name| format!("the secret {name} was loaded")));
+        let from = "was loaded from a swanctl.conf or over VICI";
+        for name in self.connections() {
+            let remotes = self.versions(name).map(|entry| entry.spec.line());
+            let children = self.policies().filter(|entry| entry.spec.connection.as_deref() == Some(name));
+            let lines = remotes.chain(children.map(|entry| entry.spec.line()));
+            let lines: Vec<String> = lines.map(|line| line.to_string()).collect();
+            commands.left_out.push(format!("the connection {name} {from}; in lines it is like: {}", lines.join("; ")));
+        }
+        let secrets = self.secrets().map(|name| format!("the secret {name} {from}"));
         let pools = self.pools().filter(|spec| spec.loaded);
-        let loaded = loaded.chain(pools.map(|spec| format!("the pool {} was loaded", spec.pool.name)));
-        commands.left_out.extend(loaded.map(|what| format!("{what} from a swanctl.conf or over VICI")));
+        let pools =
+            pools.map(|spec| format!("the pool {} {from}; in lines: {}", spec.pool.name, pool_line(&spec.pool)));
+        commands.left_out.extend(secrets.chain(pools));
         let accounts = accounts.into_iter().map(|name| format!("the remote {name} is made from accounts of psk start"));
         commands.left_out.extend(accounts);
         commands

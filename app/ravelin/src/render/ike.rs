@@ -157,6 +157,9 @@ pub fn remotes(out: &mut String, remotes: &Message) {
             let _ = writeln!(out, "  Post-quantum pre-shared key: {id}, {required}{exchange}");
         }
         let _ = writeln!(out, "  Policies: {}", joined(remote, "policies"));
+        if let Some(command) = remote.text("command") {
+            let _ = writeln!(out, "  Command: {command}");
+        }
         for (_, failure) in remote.section("failures").iter().flat_map(|failures| failures.sections()) {
             self::failure(out, "  ", failure);
         }

@@ -32,6 +32,7 @@ mod files;
 mod flows;
 mod host_names;
 mod keyed;
+mod one_model;
 mod pair;
 mod sessions;
 mod setkey;

@@ -170,6 +170,7 @@ pub fn policy_detail(entry: &PolicyEntry, model: &Model) -> Message {
             detail.put("updown", command);
         }
     }
+    detail.put("command", entry.spec.line());
     detail
 }
 
@@ -456,6 +457,7 @@ pub fn remote(entry: &RemoteEntry, model: &Model, failures: &Failures, now: Inst
     }
     let served = |policy: &&PolicyEntry| policy.spec.esp.as_ref().is_some_and(|esp| esp.remote == spec.name);
     remote.put_list("policies", model.policies().filter(served).map(|policy| policy.spec.name.clone()));
+    remote.put("command", spec.line());
     remote.put_section("failures", recent_failures(failures.of(Some(&spec.name)), now));
     remote
 }

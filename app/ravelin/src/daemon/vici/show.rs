@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use ravelin_config::model::{PolicyEntry, RemoteEntry};
 use ravelin_config::spec::{ActionWord, Afterwards, Beside, EapSpec, EspSpec, OwnBy, PeerBy, Role, XauthSpec};
 use ravelin_control::Message;
+use ravelin_ike::config::{IkeVersion, V1};
 use ravelin_ike::view::{ChildSaView, IkeSaView};
 use ravelin_pki::{Certificate, Demand};
 use ravelin_types::dataplane::SaStatus;
@@ -17,6 +18,7 @@ use ravelin_types::transform::{EncrId, IntegId, SnId};
 use ravelin_types::{Instant, Spi};
 
 use super::names;
+use crate::daemon::listings::report::yes_no;
 
 /// What the data plane holds, by direction and SPI.
 pub struct Sas(BTreeMap<(Direction, Spi), SaStatus>);
@@ -226,6 +228,14 @@ pub fn connection(entry: &RemoteEntry, version: &str, children: Message) -> Mess
     if let Some(liveness) = spec.liveness.after() {
         shown.put("dpd_delay", liveness.as_secs());
     }
+    if let IkeVersion::V1(V1 { push: true, .. }) = spec.version {
+        shown.put("pull", "no");
+    }
+    if let Some(id) = &spec.extensions.ppk_id {
+        shown.put("ppk_id", id);
+        shown.put("ppk_required", yes_no(spec.extensions.ppk_required));
+        shown.put("ppk_in", spec.extensions.ppk_in_word());
+    }
     let loaded = spec.loaded.as_ref();
     let own = match loaded.is_some_and(|loaded| loaded.own_address) {
         true => "%any".to_owned(),
@@ -302,6 +312,8 @@ pub fn connection(entry: &RemoteEntry, version: &str, children: Message) -> Mess
         Some(XauthSpec::LoginFile(_)) => shown.put_section("local-2", Message::new().with("class", "XAuth")),
         None => {}
     }
+    // Ours: what there is no field for is in it, too.
+    shown.put("command", spec.line());
     shown.put_section("children", children);
     shown
 }
@@ -362,6 +374,7 @@ pub fn child(entry: &PolicyEntry) -> Message {
     shown.put("dpd_action", afterwards(|esp| esp.dead));
     shown.put("close_action", afterwards(|esp| esp.closed));
     put_selectors(&mut shown, entry);
+    shown.put("command", entry.spec.line());
     shown
 }
 
