@@ -45,6 +45,7 @@ pub const LAB: &[&str] = &[
     "softhsm2",
     "strongswan-charon",
     "strongswan-pki",
+    "strongswan-starter",
     "strongswan-swanctl",
     "tshark",
     "valgrind",

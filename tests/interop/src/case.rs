@@ -105,6 +105,8 @@ pub enum Configuration {
     Rc(String),
     /// A `swanctl.conf` that the daemon reads.
     Swanctl(String),
+    /// An `ipsec.conf` that the daemon reads.
+    Ipsec(String),
     /// A `swanctl.conf` that Debian's `swanctl` loads.
     Loaded(String),
     /// An `account.conf` of `ravelin psk`, or several with lines `# another` between them. With a line `# server` it is the server.
@@ -117,6 +119,7 @@ impl Configuration {
         match self {
             Configuration::Rc(text)
             | Configuration::Swanctl(text)
+            | Configuration::Ipsec(text)
             | Configuration::Loaded(text)
             | Configuration::Account(text) => text,
         }
@@ -127,6 +130,7 @@ impl Configuration {
         match self {
             Configuration::Rc(_) => Configuration::Rc(text),
             Configuration::Swanctl(_) => Configuration::Swanctl(text),
+            Configuration::Ipsec(_) => Configuration::Ipsec(text),
             Configuration::Loaded(_) => Configuration::Loaded(text),
             Configuration::Account(_) => Configuration::Account(text),
         }

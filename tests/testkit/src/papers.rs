@@ -72,6 +72,19 @@ pub fn subject_in(organization: &str, name: &str, names: &[&str]) -> Certificate
     params
 }
 
+/// Puts it into a unit of its organization.
+pub fn in_unit(mut params: CertificateParams, unit: &str) -> CertificateParams {
+    let mut name = rcgen::DistinguishedName::new();
+    for (kind, value) in params.distinguished_name.iter() {
+        if *kind == DnType::CommonName {
+            name.push(DnType::OrganizationalUnitName, unit);
+        }
+        name.push(kind.clone(), value.clone());
+    }
+    params.distinguished_name = name;
+    params
+}
+
 /// Lets it say where the list of its authority is.
 pub fn listed_at(mut params: CertificateParams, uri: &str) -> CertificateParams {
     params.crl_distribution_points = vec![rcgen::CrlDistributionPoint { uris: vec![uri.to_owned()] }];

@@ -50,7 +50,7 @@ impl<'a> GuestRavelin<'a> {
                 prepare(folder, "ravelin.conf", text)?;
                 format!("daemon --swanctl {place}/ravelin.conf")
             }
-            Configuration::Loaded(_) => {
+            Configuration::Ipsec(_) | Configuration::Loaded(_) => {
                 bail!("`host kernel` takes an ike_rc, a swanctl.conf to start with or an account")
             }
         };

@@ -70,6 +70,7 @@ impl Ravelin {
         let (name, option) = match configuration {
             Configuration::Rc(_) => ("ike_rc", Some("--rc")),
             Configuration::Swanctl(_) => ("ravelin.conf", Some("--swanctl")),
+            Configuration::Ipsec(_) => ("ipsec.conf", Some("--swanctl")),
             Configuration::Loaded(_) => ("swanctl.conf", None),
             Configuration::Account(_) => bail!("an account goes with `host kernel`"),
         };

@@ -69,14 +69,35 @@ pub struct Swan<'a> {
     folder: PathBuf,
     uri: String,
     daemon: Option<Daemon>,
-    /// How its program is called in the guest.
+    /// How its program is called.
     charon: String,
 }
 
 /// What a program of another Debian is called with, seen from the folder in which its packages are unpacked.
 const LIBRARIES: &str = "usr/lib/x86_64-linux-gnu";
 
+/// strongSwan's older program, which reads `ipsec.conf` and starts the daemon.
+pub const STARTER: &str = "/usr/lib/ipsec/starter";
+
 impl<'a> Swan<'a> {
+    /// Prepares one that reads the `ipsec.conf` and `ipsec.secrets` in its folder, and has its papers in `ipsec.d` there.
+    pub fn by_starter(host: Host<'a>, folder: &Path) -> Result<Self> {
+        let swan = Self::new(host, folder, "")?;
+        let (file, place) = (folder.join("strongswan.conf"), folder.display());
+        let secrets = format!("  plugins {{\n    stroke {{\n      secrets_file = {place}/ipsec.secrets\n    }}\n");
+        let conf = fs::read_to_string(&file)?.replace("socket-default vici", "socket-default stroke vici").replacen(
+            "  plugins {\n",
+            &secrets,
+            1,
+        );
+        fs::write(file, conf)?;
+        fs::create_dir_all(folder.join("ipsec.d"))?;
+        let charon = format!(
+            "sh -ec 'mount --bind {place}/ipsec.d /etc/ipsec.d; exec {STARTER} --nofork --conf {place}/ipsec.conf'"
+        );
+        Ok(Swan { charon, ..swan })
+    }
+
     /// The same for the newer one that is unpacked in the folder `root`.
     pub fn newer(host: Host<'a>, folder: &Path, conf: &str, root: &Path) -> Result<Self> {
         let root = root.display();
@@ -150,7 +171,7 @@ impl Node for Swan<'_> {
             Host::Namespace(namespace) => {
                 let mut command = namespace.command("unshare");
                 let run = folder_of_sockets(&self.folder);
-                let line = format!("mount --bind {} /run; exec {CHARON}", run.display());
+                let line = format!("mount --bind {} /run; exec {}", run.display(), self.charon);
                 command.args(["-m", "sh", "-ec", &line]).env("STRONGSWAN_CONF", self.folder.join("strongswan.conf"));
                 self.daemon = Some(Daemon::start(&mut command, &self.folder.join("log"))?);
             }
