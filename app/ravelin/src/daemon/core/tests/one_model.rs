@@ -46,7 +46,7 @@ fn what_the_command_line_configured_is_in_every_listing() {
 #[test]
 fn what_was_loaded_is_in_every_listing() {
     let mut bench = Bench::new("one-model-loaded");
-    let connection = "t {\n remote_addrs = 10.0.0.2\n window = 4\n ppk_id = *@lab\n local {\n id = l.lab\n auth = psk\n }\n remote {\n \
+    let connection = "t {\n version = 2\n remote_addrs = 10.0.0.2\n window = 4\n ppk_id = *@lab\n local {\n id = l.lab\n auth = psk\n }\n remote {\n \
                       id = r.lab\n auth = psk\n }\n children {\n net {\n local_ts = 10.1.0.0/16\n remote_ts = 10.2.0.0/16\n \
                       replay_window = 64\n dpd_action = trap\n }\n }\n}\n";
     assert_eq!(bench.answer("load-conn", message(connection)).text("errmsg"), None);
