@@ -64,6 +64,8 @@ const REMOTE: &[Row] = &[
     ("vip", "P K -w", "--vip any --vip any6"),
     ("prefixes", "P K -w", "--prefixes"),
     ("pool", "P K -u", "--pool inside"),
+    ("dns-domain", "P K -w --vip any", "--dns-domain corp.example"),
+    ("dnssec-domain", "P K -w --vip any", "--dnssec-domain corp.example"),
     ("mobike", "P K -w", "--mobike"),
     ("tcp", "P K -w", "--tcp fallback"),
     ("tcp-port", "P K -w", "--tcp always --tcp-port 443"),
@@ -366,7 +368,7 @@ const CHILD: &[Row] = &[
 ];
 
 /// What only a connection can say: the lines do not have it, and VICI lists it.
-const ONLY_LOADED: &[&str] = &["close_action", "dpd_action", "ppk_id", "ppk_in", "ppk_required", "pull"];
+const ONLY_LOADED: &[&str] = &["close_action", "dpd_action", "ppk_id", "ppk_in", "pull"];
 
 /// The lines for what a swanctl.conf says.
 fn lines_of(connection: &str, child: &str) -> String {

@@ -36,7 +36,7 @@ impl Server {
     /// Whether anybody can prove himself.
     pub fn is_usable(&self) -> bool {
         match &self.relay {
-            Some(aaa) => !(aaa.servers.is_empty() && aaa.names.is_empty()) && !aaa.secret.is_empty(),
+            Some(aaa) => !(aaa.secret.is_empty() || aaa.servers.is_empty() && aaa.names.is_empty()),
             None => !self.methods.is_empty(),
         }
     }
