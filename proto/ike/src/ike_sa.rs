@@ -17,7 +17,9 @@ use crate::error::{Error, Place};
 use crate::input::Datagram;
 use crate::limits;
 use crate::live::Live;
-use crate::nat::{IKE_PORT, NAT_PORT, Nat};
+#[cfg(feature = "ikev1")]
+use crate::nat::NAT_PORT;
+use crate::nat::{IKE_PORT, Nat};
 use crate::output::{DownReason, Event, OpId};
 use crate::question::Answer;
 use crate::sa_table::InitKey;

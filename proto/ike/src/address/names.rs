@@ -107,7 +107,7 @@ pub(crate) fn is_server(kind: CfgAttributeType) -> bool {
     [true, false].iter().any(|v4| [CfgAttributeType::dns(*v4), CfgAttributeType::encrypted_dns(*v4)].contains(&kind))
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "ikev2"))]
 mod tests {
     use super::*;
     use alloc::string::ToString;
