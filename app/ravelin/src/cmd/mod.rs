@@ -18,6 +18,8 @@ mod shell;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use ravelin_config::Verb;
@@ -68,6 +70,20 @@ fn wants_json(verb: &Verb) -> bool {
         Verb::Reload(args) | Verb::Ike(IkeVerb::Reload(args)) => args.json,
         _ => false,
     }
+}
+
+/// Becomes true when somebody wants this process to end (SIGINT, SIGTERM) or its terminal is gone (SIGHUP), which then do not
+/// end it themselves.
+///
+/// # Errors
+/// The system's.
+pub fn wanted_over() -> io::Result<Arc<AtomicBool>> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    let wanted = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        signal_hook::flag::register(signal, wanted.clone())?;
+    }
+    Ok(wanted)
 }
 
 /// Prints a text; the exit status, and 0 for success. Whoever reads our output may have seen enough (`| head`), which is no

@@ -249,11 +249,7 @@ pub struct Limit {
 
 impl Limit {
     fn new(end: Instant) -> Result<Self> {
-        let interrupted = Arc::new(AtomicBool::new(false));
-        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-            signal_hook::flag::register(signal, interrupted.clone())?;
-        }
-        Ok(Limit { end, interrupted })
+        Ok(Limit { end, interrupted: crate::cmd::wanted_over()? })
     }
 
     /// Looks until there is something to see.

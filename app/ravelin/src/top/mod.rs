@@ -11,16 +11,19 @@ mod view;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
 use crossterm::terminal::{self, Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen};
 use crossterm::{cursor, execute, queue, style::Print};
 
-use crate::cmd::fail;
+use crate::cmd::{fail, wanted_over};
 
 /// How long the daemon may take to answer before the view says that it does not.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long it may go on after it was told to end.
+const GLANCE: Duration = Duration::from_millis(100);
 
 /// Shows it until `q`, on the terminal.
 pub fn run(socket: &Path, interval: Duration) -> ExitCode {
@@ -67,7 +70,8 @@ impl Drop for Screen {
 fn show(screen: &Screen, socket: &Path, interval: Duration) -> io::Result<()> {
     let (mut client, mut before, mut rows) = (None, None, Vec::new());
     let mut from: usize = 0;
-    loop {
+    let over = wanted_over()?;
+    while !over.load(Relaxed) {
         let asked = match client.take() {
             Some(client) => Ok(client),
             None => snapshot::connect(socket),
@@ -90,14 +94,8 @@ fn show(screen: &Screen, socket: &Path, interval: Duration) -> io::Result<()> {
             let (width, height) = terminal::size()?;
             let size = (usize::from(width), usize::from(height));
             screen.draw(&view::screen(&rows, from, trouble.as_deref(), size))?;
-            let left = next.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            if !event::poll(left)? {
-                break;
-            }
-            let Event::Key(key) = event::read()? else { continue };
+            let Some(event) = typed(next, &over)? else { break };
+            let Event::Key(key) = event else { continue };
             match key.code {
                 _ if key.kind == KeyEventKind::Release => {}
                 KeyCode::Char('q') | KeyCode::Esc => return Ok(()),
@@ -110,4 +108,19 @@ fn show(screen: &Screen, socket: &Path, interval: Duration) -> io::Result<()> {
             }
         }
     }
+    Ok(())
+}
+
+/// What is typed before `end`, unless this is to end first.
+fn typed(end: Instant, over: &AtomicBool) -> io::Result<Option<Event>> {
+    while !over.load(Relaxed) {
+        let left = end.saturating_duration_since(Instant::now());
+        if event::poll(left.min(GLANCE))? {
+            return event::read().map(Some);
+        }
+        if left.is_zero() {
+            break;
+        }
+    }
+    Ok(None)
 }

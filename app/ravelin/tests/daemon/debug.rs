@@ -64,17 +64,27 @@ pub fn peers_are_watched_on_a_terminal() -> Result<(), &'static str> {
     let _daemon = lab.daemon("--rc ike_rc");
     let refused = lab.ravelin("top");
     assert!(refused.stderr.contains("draws on a terminal"), "{}", refused.stderr);
-    let mut command = std::process::Command::new("script");
-    command.args(["-qec", &format!("stty rows 20 cols 120; {} top", env!("CARGO_BIN_EXE_ravelin")), "screen"]);
-    command.env("RAVELIN_SOCKET", lab.path().join("socket")).env("TERM", "xterm").current_dir(lab.path());
-    let Ok(mut child) = command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null()).spawn() else {
-        return Err("the program script cannot be run");
+    let on_terminal = |line: &str| {
+        let mut command = std::process::Command::new("script");
+        command.args(["-qec", line, "screen"]).stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null());
+        command.env("RAVELIN_SOCKET", lab.path().join("socket")).env("TERM", "xterm").current_dir(lab.path());
+        command.spawn().map_err(|_| "the program script cannot be run")
     };
+    let screen = || String::from_utf8_lossy(&fs::read(lab.path().join("screen")).expect("what was drawn")).into_owned();
+    let (size, ravelin) = ("stty rows 20 cols 120", env!("CARGO_BIN_EXE_ravelin"));
+    let mut child = on_terminal(&format!("{size}; {ravelin} top"))?;
     std::thread::sleep(Duration::from_millis(2500));
     std::io::Write::write_all(child.stdin.as_mut().expect("its input"), b"q").expect("it reads");
     wait_for("it does not end", || child.try_wait().expect("a child").is_some());
-    let screen = fs::read(lab.path().join("screen")).expect("what was drawn");
-    let screen = String::from_utf8_lossy(&screen);
-    assert!(screen.contains("branch-office") && screen.contains("REKEYS"), "{screen:?}");
+    assert!(screen().contains("branch-office") && screen().contains("REKEYS"), "{:?}", screen());
+    // Whoever ends it otherwise gets the terminal back, too.
+    let killed = format!(
+        "{size}; {ravelin} top --interval 60 & top=$!; sleep 2; kill -TERM $top; wait $top; echo end$?; stty -a"
+    );
+    let mut child = on_terminal(&killed)?;
+    wait_for("it goes on behind a signal", || child.try_wait().expect("a child").is_some());
+    let screen = screen();
+    let (drawn, after) = screen.split_once("end0").expect("its end");
+    assert!(drawn.contains("branch-office") && after.contains(" icanon"), "{screen:?}");
     Ok(())
 }
