@@ -142,7 +142,7 @@ pub struct RemoteArgs {
     prf: Option<List<PrfId>>,
     /// Key exchange groups; KE1_ and a name: the first additional key exchange (RFC 9370), KE1_NONE: not needed
     /// [default: CURVE25519,ECP256,ECP384,ECP521,MODP2048,MODP3072,MODP4096, with KE1_ML-KEM-768 and without; IKEv1:
-    /// ECP256,MODP2048,ECP384,MODP3072]
+    /// ECP256,MODP2048,ECP384,MODP3072,CURVE25519]
     #[arg(short = 'd', long, value_name = "LIST", value_parser = ListParser(algorithm::ke_transforms))]
     groups: Option<List<Transform>>,
     /// Lifetime of the IKE SA; before its end it is replaced

@@ -167,7 +167,7 @@ fn the_documents_remote_of_version_1() {
         panic!()
     };
     assert_eq!(spec.version, IkeVersion::V1(V1 { aggressive: true, ..V1::default() }));
-    assert_eq!(spec.proposals[0].transforms.len(), 2 + 3 + 4);
+    assert_eq!(spec.proposals[0].transforms.len(), 2 + 3 + 5);
 }
 
 // draft-beaulieu-ike-xauth-02; hybrid mode takes a certificate of one side alone.

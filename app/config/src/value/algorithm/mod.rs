@@ -48,8 +48,10 @@ pub const DEFAULT_KE: &[KeMethod] = &[
 pub const DEFAULT_ENCR_V1: &[Encr] = &[(EncrId::AES_CBC, Some(256)), (EncrId::AES_CBC, Some(128))];
 
 /// Key exchange methods of IKEv1 when `-d` is left out: few, because each is offered with each cipher and hash in one message.
-/// Curve25519 has no number there.
-pub const DEFAULT_KE_V1: &[KeMethod] = &[KeMethod::ECP256, KeMethod::MODP2048, KeMethod::ECP384, KeMethod::MODP3072];
+/// Curve25519 has its number of IKEv2 there, by which strongSwan offers it, and nothing else where none are named; it is last, for others
+/// do not know it.
+pub const DEFAULT_KE_V1: &[KeMethod] =
+    &[KeMethod::ECP256, KeMethod::MODP2048, KeMethod::ECP384, KeMethod::MODP3072, KeMethod::CURVE25519];
 
 /// The hash of IKEv1 that the name of an integrity algorithm stands for, as the pseudorandom function that it makes.
 pub fn hash_of(integ: IntegId) -> Option<PrfId> {
