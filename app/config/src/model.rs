@@ -77,6 +77,8 @@ pub struct Model {
     pub(crate) database: Database,
     /// Numbers below this one were given to a policy once and are never given again.
     next_id: u32,
+    /// Where the next remote stands among all.
+    next_place: u32,
 }
 
 /// A policy and its number.
@@ -134,6 +136,7 @@ impl Model {
             found: BTreeMap::new(),
             database: Database::default(),
             next_id: first,
+            next_place: 0,
         };
         let (any_v4, any_v6) = (TrafficSelector::any_v4(), TrafficSelector::any_v6());
         // ICMPv6 types 133 to 137, each with every code.
@@ -257,7 +260,8 @@ impl Model {
         let ppk = ppk::read(&spec.extensions, directory)?;
         let rounds = self.round_keys(&spec.rounds, directory)?;
         let xauth = xauth::read(&spec, directory)?;
-        self.remotes.insert(key.clone(), RemoteEntry { spec, auth, ppk, rounds, xauth });
+        let place = self.next_place();
+        self.remotes.insert(key.clone(), RemoteEntry { spec, place, auth, ppk, rounds, xauth });
         let contradiction = self.policies.values().find_map(|entry| self.check_remote(&entry.spec).err());
         match contradiction {
             Some(error) => {
@@ -266,6 +270,12 @@ impl Model {
             }
             None => Ok(()),
         }
+    }
+
+    /// The place of a remote that comes last.
+    fn next_place(&mut self) -> u32 {
+        self.next_place = self.next_place.saturating_add(1);
+        self.next_place
     }
 
     /// Adds the certificates of a file; files are sought in `directory`.
@@ -335,9 +345,11 @@ impl Model {
         })
     }
 
-    /// Every remote, in the order of names.
+    /// Every remote, in the order in which they were added or stand in the file that was loaded.
     pub fn remotes(&self) -> impl Iterator<Item = &RemoteEntry> {
-        self.remotes.values()
+        let mut remotes: Vec<&RemoteEntry> = self.remotes.values().collect();
+        remotes.sort_by_key(|entry| entry.place);
+        remotes.into_iter()
     }
 
     /// The remotes of this name, one for each version.
@@ -386,7 +398,7 @@ impl Model {
             })
         });
         let policies = policies.collect();
-        let remotes = self.remotes.values().map(|entry| entry.ike_remote(sources, self));
+        let remotes = self.remotes().map(|entry| entry.ike_remote(sources, self));
         // How many processors the data plane tells apart, it says itself.
         Arc::new(Config {
             remotes: remotes.collect(),

@@ -65,6 +65,7 @@ impl Model {
         }
         let entry = RemoteEntry {
             spec: remote,
+            place: self.next_place(),
             auth: Auth::Logins(keys),
             ppk: None,
             rounds: RoundKeys::default(),

@@ -58,7 +58,7 @@ impl Model {
         remotes.chain(policies).collect()
     }
 
-    /// Loads a connection, in the place of one of the same name. Children that are the same keep their numbers, and so
+    /// Loads a connection, in the place of one of the same name, else behind all others. Children that are the same keep their numbers, and so
     /// their SAs.
     ///
     /// # Errors
@@ -79,9 +79,13 @@ impl Model {
         // In the order of their versions.
         let remotes: Vec<RemoteSpec> = older.into_iter().chain(remote).collect();
         if !self.versions(&name).map(|entry| &entry.spec).eq(&remotes) {
+            let place = self.versions(&name).map(|entry| entry.place).min();
             self.remotes.retain(|(other, _), _| *other != name);
             for remote in remotes {
                 self.add_remote(remote, Path::new(""))?;
+            }
+            if let Some(place) = place {
+                self.put_at(&name, place);
             }
         }
         for policy in policies {
@@ -110,7 +114,7 @@ impl Model {
         Ok(())
     }
 
-    /// Puts a file in the place of everything that was loaded before.
+    /// Puts a file in the place of everything that was loaded before; its connections come in its order, behind other remotes.
     ///
     /// # Errors
     /// The connection or pool that cannot be, and why.
@@ -134,10 +138,18 @@ impl Model {
             self.unload_connection(&name).map_err(misfit("connections", &name))?;
         }
         for connection in contents.connections {
-            let misfit = misfit("connections", &connection.name);
+            let (misfit, name) = (misfit("connections", &connection.name), connection.name.clone());
             self.load_connection(connection).map_err(misfit)?;
+            let last = self.next_place();
+            self.put_at(&name, last);
         }
         Ok(())
+    }
+
+    /// Puts the remotes of a name at this place among all.
+    fn put_at(&mut self, name: &str, place: u32) {
+        let own = self.remotes.iter_mut().filter(|((other, _), _)| other == name);
+        own.for_each(|(_, entry)| entry.place = place);
     }
 
     /// Whether a policy is in force without an SA from now on.

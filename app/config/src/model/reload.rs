@@ -52,6 +52,7 @@ impl Model {
             setkey: fresh.setkey,
             interfaces: fresh.interfaces.iter().map(placed).collect(),
             next_id: self.next_id,
+            next_place: fresh.next_place,
             remotes: fresh.remotes,
             secrets: fresh.secrets,
             keyring: fresh.keyring,

@@ -29,6 +29,8 @@ use crate::value::identity;
 pub struct RemoteEntry {
     /// What was asked for.
     pub spec: RemoteSpec,
+    /// Of several that take a peer, the first by this one has it (RFC 4301 §4.4.3.1: the PAD is ordered).
+    pub(super) place: u32,
     pub(super) auth: Auth,
     /// The post-quantum pre-shared key in a file of its own.
     pub(super) ppk: Option<Secret>,

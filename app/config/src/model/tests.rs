@@ -387,7 +387,7 @@ fn a_name_may_have_a_remote_of_each_version() {
     apply(&mut model, POLICY, &keys.0).unwrap();
     assert_eq!(model.find_remote("gw").unwrap().spec.version.number(), 2);
     let config = model.ike_config(&BTreeMap::new());
-    assert_eq!(config.remotes.iter().map(|remote| remote.version.number()).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(config.remotes.iter().map(|remote| remote.version.number()).collect::<Vec<_>>(), [2, 1]);
     assert_eq!(config.policies.len(), 1);
     apply(&mut model, "ike remote -x gw", &keys.0).unwrap();
     assert_eq!(model.remotes().count(), 0);

@@ -293,6 +293,34 @@ fn a_file_is_taken_whole_and_only_what_changed_is_touched() {
     std::fs::remove_dir_all(folder).unwrap();
 }
 
+// RFC 4301 §4.4.3.1: the PAD is ordered. Of connections that take the same peers the first of the file is asked first.
+#[test]
+fn connections_come_in_the_order_of_the_file() {
+    let connection = |name: &str, lifetime: &str| {
+        let text = format!(
+            "connections {{\n {name} {{\n version = 2\n rekey_time = {lifetime}\n local {{\n auth = psk\n }}\n remote {{\n auth = psk\n }}\n }}\n}}\n"
+        );
+        read(&text).unwrap().connections.remove(0)
+    };
+    let order = |model: &Model| {
+        let remotes = &model.ike_config(&Default::default()).remotes;
+        remotes.iter().map(|remote| remote.name.to_string()).collect::<Vec<_>>()
+    };
+    let file = |names: &[&str]| Contents {
+        connections: names.iter().map(|name| connection(name, "1h")).collect(),
+        ..Contents::default()
+    };
+    let mut model = Model::new();
+    model.replace_loaded(file(&["zeta", "alpha", "mu"])).unwrap();
+    assert_eq!(order(&model), ["zeta", "alpha", "mu"]);
+    // Another in the place of one keeps its place, a new one comes last, and a file says it anew.
+    model.load_connection(connection("alpha", "2h")).unwrap();
+    model.load_connection(connection("beta", "1h")).unwrap();
+    assert_eq!(order(&model), ["zeta", "alpha", "mu", "beta"]);
+    model.replace_loaded(file(&["mu", "zeta", "beta"])).unwrap();
+    assert_eq!(order(&model), ["mu", "zeta", "beta"]);
+}
+
 // As with strongSwan: a key may be that of a network, a range, a domain or everybody; a password is that of users.
 #[test]
 fn a_key_of_ike_belongs_to_many_where_its_owner_says_so() {

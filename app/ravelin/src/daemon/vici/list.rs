@@ -69,8 +69,9 @@ impl<P: Plane> Core<P> {
         }
         let mut listed = Vec::new();
         // A name with an entry for each version is one connection.
-        let names: BTreeSet<&str> = self.model.remotes().map(|entry| entry.spec.name.as_str()).collect();
-        for name in names.into_iter().filter(|name| wanted(name)) {
+        let mut told = BTreeSet::new();
+        let names = self.model.remotes().map(|entry| entry.spec.name.as_str()).filter(|name| told.insert(*name));
+        for name in names.filter(|name| wanted(name)) {
             let Ok(entry) = self.model.find_remote(name) else { continue };
             let versions: Vec<u8> = self.model.versions(name).map(|entry| entry.spec.version.number()).collect();
             let version = match versions.as_slice() {
