@@ -134,23 +134,33 @@ impl fmt::Display for IdPattern {
 }
 
 impl OwnedKey {
-    /// How much it belongs to somebody: 2 where an owner is that one alone, 1 where it is one of many, 0 where it is everybody or
-    /// somebody else.
+    /// How much it belongs to somebody: most where an owner is that one alone, else the more the fewer it is one of, and 0 where that
+    /// is everybody, or somebody else.
     fn belongs(&self, to: &Identity) -> u8 {
         let rank = |owner: &IdPattern| match owner {
+            IdPattern::Exactly(_) => u8::MAX,
+            IdPattern::Range(range) => common_bits(range),
+            IdPattern::Ending(..) | IdPattern::Within(_) | IdPattern::Like(_) => 1,
             IdPattern::Any => 0,
-            IdPattern::Exactly(one) => 2 * u8::from(one == to),
-            many => u8::from(many.takes(to)),
         };
-        self.owners.iter().map(rank).max().unwrap_or(0)
+        self.owners.iter().filter(|owner| owner.takes(to)).map(rank).max().unwrap_or(0)
     }
 
     /// How well it fits two ends, the peer before us; `None`: not at all.
     fn fit(&self, own: &Identity, peer: &Identity) -> Option<(u8, u8)> {
-        let everybodys = self.owners.is_empty() || self.owners.contains(&IdPattern::Any);
-        let fit = (self.belongs(peer), self.belongs(own));
-        (everybodys || fit != (0, 0)).then_some(fit)
+        let fits = |owner: &IdPattern| *owner == IdPattern::Any || owner.takes(peer) || owner.takes(own);
+        (self.owners.is_empty() || self.owners.iter().any(fits)).then(|| (self.belongs(peer), self.belongs(own)))
     }
+}
+
+/// The length of the prefix of a network that is as large; of a range that is none, that of the next larger one.
+fn common_bits(range: &RangeInclusive<IpAddr>) -> u8 {
+    let bits = match (range.start(), range.end()) {
+        (IpAddr::V4(start), IpAddr::V4(end)) => end.to_bits().saturating_sub(start.to_bits()).leading_zeros(),
+        (IpAddr::V6(start), IpAddr::V6(end)) => end.to_bits().saturating_sub(start.to_bits()).leading_zeros(),
+        _ => 0,
+    };
+    bits as u8
 }
 
 /// The key for two ends: the one whose owners fit best, of several the first.
@@ -315,11 +325,14 @@ mod tests {
             key(vec![IdPattern::Any], b"all"),
             key(vec![gateway.clone(), IdPattern::Any], b"ours"),
             key(vec![net, gateway], b"net"),
+            key(vec![IdPattern::Range(at("0.0.0.0")..=at("255.255.255.255"))], b"v4"),
+            key(vec![IdPattern::Range(at("192.0.2.0")..=at("192.0.2.200"))], b"range"),
             key(vec![IdPattern::Ending(IdType::RFC822_ADDR, "@example.org".into())], b"domain"),
             key(vec![IdPattern::Exactly(at("10.1.0.9").into())], b"one"),
         ];
         let found = |own: &str, peer: Identity| {
-            key_for(&keys, &fqdn(own), &peer)
+            let own = own.parse().map_or_else(|_| fqdn(own), |address: IpAddr| address.into());
+            key_for(&keys, &own, &peer)
                 .map(|secret| alloc::string::String::from_utf8_lossy(secret.expose()).into_owned())
         };
         for (own, peer, expected) in [
@@ -327,6 +340,9 @@ mod tests {
             ("other", at("10.1.2.3").into(), "net"),
             ("gw", at("10.1.0.9").into(), "one"),
             ("gw", at("10.2.0.1").into(), "ours"),
+            ("192.0.2.1", at("10.1.2.3").into(), "net"),
+            ("198.51.100.1", at("192.0.2.9").into(), "range"),
+            ("192.0.2.1", at("10.2.0.1").into(), "range"),
             ("gw", at("2001:db8::1").into(), "ours"),
             ("gw", Identity::Rfc822("joe@example.org".into()), "domain"),
             ("other", fqdn("joe@example.org"), "all"),

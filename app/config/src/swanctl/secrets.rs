@@ -1,7 +1,7 @@
 //! Secrets: the section `secrets` of swanctl.conf, or a message of VICI's `load-shared`.
 
 use ravelin_ike::config::IdPattern;
-use ravelin_types::Secret;
+use ravelin_types::{Identity, Secret};
 
 use super::reader::{Problems, Reader, unknown_section};
 use super::tree::{Named, Section};
@@ -52,8 +52,8 @@ fn one(named: &Named, kind: SecretKind, problems: &mut Problems) -> Option<Share
                 secret = problems.take(bytes);
             }
             name if name.starts_with("id") => {
-                let id = setting.text().and_then(|text| owner(kind, text.trim()).map_err(|why| setting.wrong(why)));
-                owners.extend(problems.take(id));
+                let ids = setting.text().and_then(|text| ids(kind, text.trim()).map_err(|why| setting.wrong(why)));
+                owners.extend(problems.take(ids).into_iter().flatten());
             }
             name => problems.add(setting.at.remark(format!("unknown option: {name}"))),
         }
@@ -68,6 +68,21 @@ fn one(named: &Named, kind: SecretKind, problems: &mut Problems) -> Option<Share
             }
             None
         }
+    }
+}
+
+/// Whom an `id` names: mostly one, but addresses, networks and ranges may stand side by side.
+fn ids(kind: SecretKind, text: &str) -> Result<Vec<IdPattern>, String> {
+    let is_address = |word: &str| match owner(kind, word) {
+        Ok(IdPattern::Exactly(id)) => matches!(id, Identity::Ipv4(_) | Identity::Ipv6(_)),
+        Ok(other) => matches!(other, IdPattern::Range(_)),
+        Err(_) => false,
+    };
+    let words = text.split_ascii_whitespace();
+    if words.clone().all(is_address) {
+        words.map(|word| owner(kind, word)).collect()
+    } else {
+        owner(kind, text).map(|one| vec![one])
     }
 }
 

@@ -333,6 +333,9 @@ fn a_key_of_ike_belongs_to_many_where_its_owner_says_so() {
         "id-a = 10.1.0.0/16\n id-b = 10.3.0.1-10.3.0.9\n id-c = *@example.org\n id-d = %any\n id-e = gw.example.org";
     let expected = ["10.1.0.0-10.1.255.255", "10.3.0.1-10.3.0.9", "*@example.org", "%any", "fqdn:gw.example.org"];
     assert_eq!(owners("ike-x", many), expected);
+    let all = ["0.0.0.0-255.255.255.255", "::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"];
+    assert_eq!(owners("ike-x", "id = 0.0.0.0/0 0::0/0"), all);
+    assert_eq!(owners("ike-x", "id = \"C=CH, O=10.0.0.1 10.0.0.2\"").len(), 1);
     assert_eq!(owners("eap-x", "id = carol"), ["fqdn:carol"]);
 }
 
