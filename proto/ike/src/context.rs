@@ -230,6 +230,12 @@ impl Core {
         self.outputs.pop_front()
     }
 
+    /// A Child SA is not up after all: if nobody has heard that it is, nobody will.
+    pub(crate) fn take_back_up(&mut self, of: Spi) {
+        let tells = |output: &Output| matches!(output, Output::Event(Event::ChildUp { inbound, .. }) if *inbound == of);
+        self.outputs.retain(|output| !tells(output));
+    }
+
     /// Hands an operation to the data plane.
     pub(crate) fn apply(&mut self, op: DataPlaneOp) {
         let id = OpId(self.next_op);

@@ -328,6 +328,7 @@ impl Endpoint {
     /// The data plane refused an SA, so the Child SA cannot be.
     fn not_installed(&mut self, id: SaId, error: &DataPlaneError) {
         self.core.with_child(id, |sa, ends, inbound, core| {
+            core.take_back_up(inbound);
             let mut place = sa.place(ends);
             place.policy = sa.children().get(&inbound).map(|child| child.policy.policy.id);
             core.failed(Error::DataPlane(alloc::format!("{error}")).failure(place));

@@ -1,9 +1,11 @@
 //! Decisions of the endpoint are carried out, in their order.
 
-use ravelin_ike::{Input, OpId, Outcome, Output, StreamOp, Transmit};
+use std::collections::BTreeSet;
+
+use ravelin_ike::{Event, Input, OpId, Outcome, Output, StreamOp, Transmit};
 use ravelin_types::Instant;
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp, SaStatus, Settled};
-use ravelin_types::sa::SaId;
+use ravelin_types::sa::{Direction, SaId};
 
 use super::Core;
 use crate::daemon::plane::Plane;
@@ -42,11 +44,19 @@ impl<P: Plane> Core<P> {
             if let Err(error) = &result {
                 tracing::error!("the packet filter has not followed the policies, which is tried again: {error}");
             }
+            let mut not_up = BTreeSet::new();
             for output in due {
                 match (output, &result) {
                     (Output::Apply(id, op @ DataPlaneOp::AddSa(_)), Err(error)) => {
+                        if let DataPlaneOp::AddSa(params) = &op {
+                            not_up.insert(match params.direction {
+                                Direction::Inbound => params.spi,
+                                Direction::Outbound => params.pair,
+                            });
+                        }
                         self.refused(id, &op, error.clone(), now);
                     }
+                    (Output::Event(Event::ChildUp { inbound, .. }), Err(_)) if not_up.contains(&inbound) => {}
                     (output, _) => self.act_on(output, now),
                 }
             }

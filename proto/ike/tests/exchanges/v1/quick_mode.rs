@@ -418,6 +418,7 @@ fn what_the_data_plane_refuses_is_deleted() {
     lab.a.command(Command::Initiate(POLICY));
     lab.settle();
     lab.a.failure(Part::DataPlane);
+    assert!(!lab.a.events.iter().any(|event| matches!(event, Event::ChildUp { .. })), "{:?}", lab.a.events);
     assert!(lab.a.children().is_empty() && lab.b.children().is_empty());
 }
 

@@ -542,6 +542,7 @@ fn a_data_plane_that_refuses_ends_the_child_sa_on_both_sides() {
     lab.a.command(Command::Initiate(POLICY));
     lab.settle();
     assert_eq!(lab.b.failures()[0].part, Part::DataPlane);
+    assert!(!lab.b.events.iter().any(|event| matches!(event, Event::ChildUp { .. })), "{:?}", lab.b.events);
     assert!(lab.a.sas.is_empty() && lab.b.sas.is_empty());
     assert_eq!((lab.a.ike().state, lab.b.ike().state), ("ESTABLISHED", "ESTABLISHED"));
     assert_eq!(lab.a.children().len() + lab.b.children().len(), 0);

@@ -61,6 +61,16 @@ fn who_asked_for_an_sa_is_told_that_it_is_up_behind_the_filter() {
 }
 
 #[test]
+fn who_asked_for_an_sa_is_told_that_the_data_plane_refused_it() {
+    let mut behind = pair("behind-refused-ask", 0);
+    assert!(behind.0[0].send("ike initiate p1").is_none());
+    behind.exchange();
+    settle(&mut behind.0[0], Err(DataPlaneError::System("nft is gone".into())));
+    let why = behind.0[0].answers()[0].1.text("errmsg").map(str::to_owned);
+    assert!(why.as_deref().is_some_and(|why| why.contains("nft is gone")), "{why:?}");
+}
+
+#[test]
 fn without_the_filter_there_is_no_sa() {
     let mut pair = pair("behind-refused", 1);
     pair.initiate();
