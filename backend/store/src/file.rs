@@ -48,7 +48,10 @@ impl FileStore {
             .map_err(|error| failed("open", &path, error))?;
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Err(Errno::WOULDBLOCK) => {
-                return Err(StoreError(format!("{} is in use by another ravelin daemon", path.display())));
+                return Err(StoreError(format!(
+                    "{} is in use by another ravelin daemon: end that one, or give each a --state-dir of its own",
+                    path.display()
+                )));
             }
             other => other.map_err(|error| failed("lock", &path, error))?,
         }
