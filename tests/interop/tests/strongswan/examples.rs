@@ -248,8 +248,6 @@ pub const EXAMPLES: &[Example] = &[
     road_warrior("ikev2/protoport-trap", "192.168.0.100").child("icmp").by_packet(),
     road_warrior("ikev2/reauth-late", "10.3.0.1"),
     road_warrior("ikev2/reauth-mbb-virtual-ip", "10.3.0.1"),
-    // Debian's strongSwan chooses the connection before it knows the user.
-    road_warrior("ikev2/rw-eap-id-switch", "192.168.0.100").we_answer(),
     road_warrior("ikev2/rw-pkcs8", "192.168.0.100").kept(Kept::Pkcs8),
     road_warrior("ikev2/rw-psk-fqdn", "192.168.0.100"),
     // Here a key is believed only where a connection names it.
