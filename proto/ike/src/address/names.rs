@@ -68,7 +68,8 @@ impl Grant {
         })
     }
 
-    /// Takes what the remote may say of names. RFC 8598 §1: domains are for its servers. Servers whose domains are all refused are for no name, and not for all of them.
+    /// Takes what the remote may say of names. RFC 8598 §1: domains are for its servers. Servers whose domains are all refused are
+    /// for no name, and not for all of them.
     #[cfg(feature = "ikev2")]
     pub(crate) fn limit_names(&mut self, internal: &Internal, is_nobody: bool) {
         let told = self.domains().next().is_some();
