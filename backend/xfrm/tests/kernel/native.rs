@@ -154,19 +154,24 @@ fn each_flow_asks_once_where_selectors_come_from_the_packet() {
     });
 }
 
+/// A trap for all hosts of 10.64.0.0/10.
+fn trap_for_all_hosts() -> Policy {
+    let mut trap = with(tunnel_policy(1), |p| {
+        p.mode = Mode::Transport;
+        p.local = None;
+        p.remote = ip("0.0.0.0");
+    });
+    trap.remote = vec![net("10.64.0.0", 10)];
+    trap
+}
+
 /// A trap for all hosts of a network, and 100,000 of them are spoken to faster than anybody looks.
 fn a_burst_of_acquires_is_neither_lost_nor_doubled() {
     const HOSTS: u32 = 100_000;
     let (a, _b) = Host::pair();
     a.run(|| {
         let mut plane = plane();
-        let mut trap = with(tunnel_policy(1), |p| {
-            p.mode = Mode::Transport;
-            p.local = None;
-            p.remote = ip("0.0.0.0");
-        });
-        trap.remote = vec![net("10.64.0.0", 10)];
-        plane.apply(&DataPlaneOp::AddPolicy(trap)).unwrap();
+        plane.apply(&DataPlaneOp::AddPolicy(trap_for_all_hosts())).unwrap();
         let socket = UdpSocket::bind("10.1.0.1:0").unwrap();
         let start = Instant::now();
         for host in 0..HOSTS {
@@ -256,13 +261,7 @@ fn events_that_found_no_room_are_made_up_for() {
     let (a, _b) = Host::pair();
     a.run(|| {
         let mut plane = plane();
-        let mut trap = with(tunnel_policy(1), |p| {
-            p.mode = Mode::Transport;
-            p.local = None;
-            p.remote = ip("0.0.0.0");
-        });
-        trap.remote = vec![net("10.64.0.0", 10)];
-        plane.apply(&DataPlaneOp::AddPolicy(trap)).unwrap();
+        plane.apply(&DataPlaneOp::AddPolicy(trap_for_all_hosts())).unwrap();
         assert_eq!(plane.poll_event(), None);
         let sockets = event_sockets();
         assert_eq!(sockets.len(), 2);
