@@ -65,24 +65,16 @@ impl AddressWatch {
     /// # Errors
     /// When the kernel does not answer.
     pub fn addresses(&mut self) -> io::Result<Vec<IpAddr>> {
-        let mut up = BTreeSet::new();
-        self.questions.dump(RouteNetlinkMessage::GetLink(LinkMessage::default()), &mut |message| {
-            if let RouteNetlinkMessage::NewLink(link) = message
-                && link.header.flags.contains(LinkFlags::Up | LinkFlags::LowerUp)
-            {
-                up.insert(link.header.index);
-            }
+        let up = self.questions.dump(RouteNetlinkMessage::GetLink(LinkMessage::default()), |message| {
+            let RouteNetlinkMessage::NewLink(link) = message else { return None };
+            let is_up = link.header.flags.contains(LinkFlags::Up | LinkFlags::LowerUp);
+            is_up.then_some(link.header.index)
         })?;
-        let mut addresses = Vec::new();
-        self.questions.dump(RouteNetlinkMessage::GetAddress(AddressMessage::default()), &mut |message| {
-            if let RouteNetlinkMessage::NewAddress(message) = message
-                && up.contains(&message.header.index)
-                && is_reachable(&message)
-            {
-                addresses.extend(own(&message));
-            }
-        })?;
-        Ok(addresses)
+        let up: BTreeSet<u32> = up.into_iter().collect();
+        self.questions.dump(RouteNetlinkMessage::GetAddress(AddressMessage::default()), |message| {
+            let RouteNetlinkMessage::NewAddress(message) = message else { return None };
+            own(&message).filter(|_| up.contains(&message.header.index) && is_reachable(&message))
+        })
     }
 }
 
@@ -92,28 +84,21 @@ impl AddressWatch {
 /// When the kernel gives no netlink socket, or does not answer.
 pub fn device_of(address: IpAddr) -> io::Result<Option<String>> {
     let mut socket = Socket::open()?;
-    let mut index = None;
-    socket.dump(RouteNetlinkMessage::GetAddress(AddressMessage::default()), &mut |message| {
-        if let RouteNetlinkMessage::NewAddress(message) = message
-            && own(&message) == Some(address)
-        {
-            index = Some(message.header.index);
-        }
+    let indices = socket.dump(RouteNetlinkMessage::GetAddress(AddressMessage::default()), |message| match message {
+        RouteNetlinkMessage::NewAddress(message) if own(&message) == Some(address) => Some(message.header.index),
+        _ => None,
     })?;
-    let mut name = None;
-    if index.is_some() {
-        socket.dump(RouteNetlinkMessage::GetLink(LinkMessage::default()), &mut |message| {
-            if let RouteNetlinkMessage::NewLink(link) = message
-                && Some(link.header.index) == index
-            {
-                name = link.attributes.into_iter().find_map(|attribute| match attribute {
-                    LinkAttribute::IfName(name) => Some(name),
-                    _ => None,
-                });
-            }
-        })?;
-    }
-    Ok(name)
+    let Some(index) = indices.last().copied() else { return Ok(None) };
+    let names = socket.dump(RouteNetlinkMessage::GetLink(LinkMessage::default()), |message| match message {
+        RouteNetlinkMessage::NewLink(link) if link.header.index == index => {
+            link.attributes.into_iter().find_map(|attribute| match attribute {
+                LinkAttribute::IfName(name) => Some(name),
+                _ => None,
+            })
+        }
+        _ => None,
+    })?;
+    Ok(names.into_iter().next_back())
 }
 
 impl AsFd for AddressWatch {

@@ -235,16 +235,13 @@ pub fn undo_leftovers(store: &mut dyn Store) -> Result<Vec<String>, StoreError> 
 /// Removes an address with the routes that use it, as often as it is called. A line that says what was found, or nothing.
 fn undo(socket: &mut Socket, change: &SystemChange) -> io::Result<Option<String>> {
     let SystemChange::Address { device, address } = change else { return Ok(None) };
-    let mut routes = Vec::new();
     let mut all = RouteMessage::default();
     all.header.address_family = family(address.is_ipv4());
-    socket.dump(RouteNetlinkMessage::GetRoute(all), &mut |message| {
-        if let RouteNetlinkMessage::NewRoute(route) = message {
-            let has = |wanted: &RouteAttribute| route.attributes.contains(wanted);
-            if has(&RouteAttribute::Table(TABLE)) && has(&RouteAttribute::PrefSource((*address).into())) {
-                routes.push(route);
-            }
-        }
+    let routes = socket.dump(RouteNetlinkMessage::GetRoute(all), |message| {
+        let RouteNetlinkMessage::NewRoute(route) = message else { return None };
+        let has = |wanted: &RouteAttribute| route.attributes.contains(wanted);
+        let ours = has(&RouteAttribute::Table(TABLE)) && has(&RouteAttribute::PrefSource((*address).into()));
+        ours.then_some(route)
     })?;
     for route in routes {
         gone(socket.change(RouteNetlinkMessage::DelRoute(route), 0))?;

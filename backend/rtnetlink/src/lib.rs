@@ -9,4 +9,4 @@ mod inside;
 mod socket;
 
 pub use inside::{Inside, InsideConfig, InsideRoute, Keeper, undo_leftovers};
-pub use socket::Socket;
+pub use socket::{Socket, whole};

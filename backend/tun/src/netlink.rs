@@ -137,23 +137,20 @@ impl Netlink {
 
     /// The addresses of this host.
     pub(crate) fn addresses(&mut self) -> io::Result<Vec<IpAddr>> {
-        let mut addresses = Vec::new();
-        self.0.dump(RouteNetlinkMessage::GetAddress(AddressMessage::default()), &mut |message| {
-            if let RouteNetlinkMessage::NewAddress(message) = message {
-                // On a point-to-point link the address is the peer's and the local one is ours.
-                let find = |wanted: fn(&AddressAttribute) -> Option<IpAddr>| message.attributes.iter().find_map(wanted);
-                let local = find(|attribute| match attribute {
-                    AddressAttribute::Local(address) => Some(*address),
-                    _ => None,
-                });
-                let address = find(|attribute| match attribute {
-                    AddressAttribute::Address(address) => Some(*address),
-                    _ => None,
-                });
-                addresses.extend(local.or(address));
-            }
-        })?;
-        Ok(addresses)
+        self.0.dump(RouteNetlinkMessage::GetAddress(AddressMessage::default()), |message| {
+            let RouteNetlinkMessage::NewAddress(message) = message else { return None };
+            // On a point-to-point link the address is the peer's and the local one is ours.
+            let find = |wanted: fn(&AddressAttribute) -> Option<IpAddr>| message.attributes.iter().find_map(wanted);
+            let local = find(|attribute| match attribute {
+                AddressAttribute::Local(address) => Some(*address),
+                _ => None,
+            });
+            let address = find(|attribute| match attribute {
+                AddressAttribute::Address(address) => Some(*address),
+                _ => None,
+            });
+            local.or(address)
+        })
     }
 
     /// Sends one request and waits for its acknowledgement.

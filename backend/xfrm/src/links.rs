@@ -246,13 +246,10 @@ impl Route {
 
     /// Every link.
     fn list(&mut self) -> io::Result<Vec<Link>> {
-        let mut found = Vec::new();
-        self.0.dump(RouteNetlinkMessage::GetLink(LinkMessage::default()), &mut |message| {
-            if let RouteNetlinkMessage::NewLink(message) = message {
-                found.push(link(message));
-            }
-        })?;
-        Ok(found)
+        self.0.dump(RouteNetlinkMessage::GetLink(LinkMessage::default()), |message| match message {
+            RouteNetlinkMessage::NewLink(message) => Some(link(message)),
+            _ => None,
+        })
     }
 
     fn change(&mut self, message: RouteNetlinkMessage, flags: u16) -> io::Result<()> {

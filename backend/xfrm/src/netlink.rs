@@ -3,9 +3,10 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR};
+use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR};
 use netlink_sys::protocols::NETLINK_XFRM;
 use netlink_sys::{Socket, SocketAddr};
+use ravelin_rtnetlink::whole;
 use zeroize::Zeroizing;
 
 use crate::msg::Message;
@@ -168,45 +169,36 @@ impl Netlink {
     /// The kernel's refusal, or an answer that makes no sense.
     pub fn ask(&mut self, message: &Message) -> Result<Message, Refusal> {
         let mut answered = None;
-        self.converse(message, 0, &mut |message| answered = Some(message))?;
+        self.converse(message, 0, &mut |message| answered = Some(message)).map(drop)?;
         answered.ok_or_else(|| Refusal::nonsense("there is nothing in it"))
     }
 
-    /// Asks for a list.
+    /// Asks for a list, and keeps what is picked out of it.
     ///
     /// # Errors
-    /// The kernel's refusal, or an answer that makes no sense.
-    pub fn dump(&mut self, message: &Message, each: &mut dyn FnMut(Message)) -> Result<(), Refusal> {
-        self.converse(message, NLM_F_DUMP, each)
+    /// The kernel's refusal, an answer that makes no sense, or a list that does not stay as it is while it is told.
+    pub fn dump<T>(
+        &mut self,
+        message: &Message,
+        mut pick: impl FnMut(Message) -> Option<T>,
+    ) -> Result<Vec<T>, Refusal> {
+        let whole = whole(|| {
+            let mut list = Vec::new();
+            let interrupted = self.converse(message, NLM_F_DUMP, &mut |message| list.extend(pick(message)))?;
+            Ok::<_, Refusal>((!interrupted).then_some(list))
+        })?;
+        whole.ok_or_else(|| Refusal::nonsense("its list changed each time while it was read"))
     }
 
-    fn converse(&mut self, message: &Message, flags: u16, each: &mut dyn FnMut(Message)) -> Result<(), Refusal> {
+    /// Whether what was asked for changed while it was told.
+    fn converse(&mut self, message: &Message, flags: u16, each: &mut dyn FnMut(Message)) -> Result<bool, Refusal> {
         self.sequence = self.sequence.wrapping_add(1);
-        let sequence = self.sequence;
         let mut bytes = Zeroizing::new(Vec::new());
-        write(&mut bytes, message, NLM_F_REQUEST | flags, sequence);
+        write(&mut bytes, message, NLM_F_REQUEST | flags, self.sequence);
         self.socket.send(&bytes, 0).map_err(|error| Refusal::io(&error))?;
-        let mut result = Ok(());
-        self.receive(&mut |header, body| {
-            if header.sequence != sequence {
-                return Next::More;
-            }
-            match header.kind {
-                NLMSG_DONE => Next::Done,
-                NLMSG_ERROR => {
-                    result = answer(header, body);
-                    Next::Done
-                }
-                kind => {
-                    match Message::parse(kind, false, body) {
-                        Ok(message) => each(message),
-                        Err(error) => result = Err(Refusal::nonsense(&error.to_string())),
-                    }
-                    if flags == 0 { Next::Done } else { Next::More }
-                }
-            }
-        })?;
-        result
+        let mut answers = Answers { sequence: self.sequence, list: flags != 0, interrupted: false, result: Ok(()) };
+        self.receive(&mut |header, body| answers.take(header, body, each))?;
+        answers.result.map(|()| answers.interrupted)
     }
 
     /// Reads until `each` has enough.
@@ -224,6 +216,41 @@ impl Netlink {
                     return Ok(());
                 }
                 rest = others;
+            }
+        }
+    }
+}
+
+/// The answers to one question, as they come.
+struct Answers {
+    sequence: u32,
+    /// Until the kernel says that it was the last; otherwise there is one.
+    list: bool,
+    /// Entries came or went while the kernel told them, so some may be missing or there twice.
+    interrupted: bool,
+    result: Result<(), Refusal>,
+}
+
+impl Answers {
+    fn take(&mut self, header: Header, body: &[u8], each: &mut dyn FnMut(Message)) -> Next {
+        if header.sequence != self.sequence {
+            return Next::More;
+        }
+        self.interrupted |= header.flags & NLM_F_DUMP_INTR != 0;
+        match header.kind {
+            // A list that ends half-way says why at its end.
+            NLMSG_ERROR | NLMSG_DONE => {
+                if let Err(refusal) = answer(header, body) {
+                    self.result = Err(refusal);
+                }
+                Next::Done
+            }
+            kind => {
+                match Message::parse(kind, false, body) {
+                    Ok(message) => each(message),
+                    Err(error) => self.result = Err(Refusal::nonsense(&error.to_string())),
+                }
+                if self.list { Next::More } else { Next::Done }
             }
         }
     }
@@ -399,6 +426,32 @@ mod tests {
         }
         let cut = sent(&[Message::new(kind::ACQUIRE, Body::Other(vec![1, 2, 3, 4]))]);
         assert!(matches!(notices(&cut)[..], [Notice::Lost]));
+    }
+
+    // Row 109 of docs/HISTORY.md: entries that come and go meanwhile, a list that ends half-way, and what is not ours.
+    #[test]
+    fn a_list_that_was_interrupted_is_no_list() {
+        let plain = Header { kind: kind::FLUSH_SA, flags: 0, sequence: 7 };
+        let interrupted = Header { flags: NLM_F_DUMP_INTR, ..plain };
+        let (entry, good, bad) = (vec![50], 0i32.to_ne_bytes().to_vec(), (-105i32).to_ne_bytes().to_vec());
+        let read = |answers: &[(Header, &[u8])]| {
+            let mut reading = Answers { sequence: 7, list: true, interrupted: false, result: Ok(()) };
+            let mut count = 0;
+            let done = answers
+                .iter()
+                .position(|(header, body)| reading.take(*header, body, &mut |_| count += 1) == Next::Done);
+            assert_eq!(done, Some(answers.len() - 1));
+            reading.result.map(|()| (count, reading.interrupted)).map_err(|refusal| refusal.errno)
+        };
+        let end = Header { kind: NLMSG_DONE, ..plain };
+        assert_eq!(read(&[(plain, &entry), (plain, &entry), (end, &good)]), Ok((2, false)));
+        assert_eq!(read(&[(Header { sequence: 6, ..plain }, &entry), (plain, &entry), (end, &good)]), Ok((1, false)));
+        assert_eq!(read(&[(interrupted, &entry), (plain, &entry), (end, &good)]), Ok((2, true)));
+        assert_eq!(read(&[(plain, &entry), (Header { flags: NLM_F_DUMP_INTR, ..end }, &good)]), Ok((1, true)));
+        assert_eq!(read(&[(plain, &entry), (end, &bad)]), Err(105));
+        assert_eq!(read(&[(plain, &entry), (end, &[])]), Err(0), "it does not say how it ended");
+        // An entry that makes no sense spoils the list, and the rest is still read.
+        assert_eq!(read(&[(plain, &[]), (plain, &entry), (end, &good)]), Err(0));
     }
 
     #[test]

@@ -32,18 +32,16 @@ pub(crate) struct Note {
 
 /// The notes about our policies, as the kernel lists them, each with the packet that asked.
 pub(crate) fn list(netlink: &mut Netlink) -> Result<Vec<(Note, Selector)>, Refusal> {
-    let mut notes = Vec::new();
-    netlink.dump(&Message::new(kind::GET_SA, Body::Empty), &mut |message| {
-        if let Body::State(state) = &message.body
-            && state.id.spi == Spi(0)
-            && own::policy(state.reqid).is_some()
-        {
-            let StateInfo { id, src, seq, mode, reqid, selector, .. } = state.clone();
-            let (mark, processor) = (states::mark_of(&message), processor(&message));
-            notes.push((Note { id, src, seq, mode, reqid, mark, processor, since: Instant::now() }, selector));
+    netlink.dump(&Message::new(kind::GET_SA, Body::Empty), |message| {
+        let Body::State(state) = &message.body else { return None };
+        if state.id.spi != Spi(0) {
+            return None;
         }
-    })?;
-    Ok(notes)
+        own::policy(state.reqid)?;
+        let StateInfo { id, src, seq, mode, reqid, selector, .. } = state.clone();
+        let (mark, processor) = (states::mark_of(&message), processor(&message));
+        Some((Note { id, src, seq, mode, reqid, mark, processor, since: Instant::now() }, selector))
+    })
 }
 
 /// The processor that asked for an SA of its own.

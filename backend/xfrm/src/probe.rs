@@ -220,12 +220,11 @@ impl Trial {
     /// Whether the kernel tells an attribute again: one that it does not know, it does not refuse but forget.
     fn keeps(&mut self, mode: u8, attributes: Vec<Attribute>, is_it: fn(&Attribute) -> bool) -> bool {
         let Ok(spi) = self.state(ESP, mode, 0, attributes) else { return false };
-        let mut kept = false;
-        let listed = self.netlink.dump(&Message::new(kind::GET_SA, Body::Empty), &mut |message| {
-            let Body::State(state) = &message.body else { return };
-            kept |= state.id.spi == spi && message.attributes.iter().any(is_it);
+        let kept = self.netlink.dump(&Message::new(kind::GET_SA, Body::Empty), |message| match &message.body {
+            Body::State(state) => (state.id.spi == spi && message.attributes.iter().any(is_it)).then_some(()),
+            _ => None,
         });
-        listed.is_ok() && kept
+        kept.is_ok_and(|kept| !kept.is_empty())
     }
 
     /// Whether an entry for the loopback device, which takes nothing, is refused: a kernel that gives no device whole packets

@@ -27,24 +27,18 @@ const ICMP6: u8 = 58;
 
 /// What of ours is in the kernel.
 pub(crate) fn find(netlink: &mut Netlink) -> Result<Found, Refusal> {
-    let mut found = Found::default();
-    netlink.dump(&Message::new(kind::GET_POLICY, Body::Empty), &mut |message| {
-        if let Body::Policy(policy) = &message.body
-            && own::policy(policy.selector.user).is_some()
-        {
-            found.policies.insert(policies::key(&message), message);
-        }
+    let policies = netlink.dump(&Message::new(kind::GET_POLICY, Body::Empty), |message| {
+        let Body::Policy(policy) = &message.body else { return None };
+        own::policy(policy.selector.user)?;
+        Some((policies::key(&message), message))
     })?;
-    netlink.dump(&Message::new(kind::GET_SA, Body::Empty), &mut |message| {
-        if let Body::State(state) = &message.body
-            && own::policy(state.reqid).is_some()
-            && state.id.spi != Spi(0)
-            && let Some(name) = states::name(state)
-        {
-            found.states.insert(name, message);
-        }
+    let states = netlink.dump(&Message::new(kind::GET_SA, Body::Empty), |message| {
+        let Body::State(state) = &message.body else { return None };
+        own::policy(state.reqid)?;
+        let name = states::name(state).filter(|_| state.id.spi != Spi(0))?;
+        Some((name, message))
     })?;
-    Ok(found)
+    Ok(Found { policies: policies.into_iter().collect(), states: states.into_iter().collect() })
 }
 
 /// What should be there.

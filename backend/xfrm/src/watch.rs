@@ -274,16 +274,19 @@ impl XfrmDataPlane {
 
     /// The counters of the SAs that are in the kernel.
     pub(crate) fn count(&mut self) -> BTreeMap<SaId, SaCounters> {
-        let mut counted: BTreeMap<SaId, SaCounters> = BTreeMap::new();
         let book = &self.book;
-        let listed = self.netlink.dump(&Message::new(kind::GET_SA, Body::Empty), &mut |message| {
-            let Body::State(state) = &message.body else { return };
-            let Some(id) = states::name(state).filter(counts).and_then(|name| book.named(name)) else { return };
-            let counters = states::counters(&message);
-            counted.entry(id).and_modify(|one| *one = sum(*one, counters)).or_insert(counters);
+        let listed = self.netlink.dump(&Message::new(kind::GET_SA, Body::Empty), |message| {
+            let Body::State(state) = &message.body else { return None };
+            let id = states::name(state).filter(counts).and_then(|name| book.named(name))?;
+            Some((id, states::counters(&message)))
         });
-        if let Err(refusal) = listed {
+        let listed = listed.unwrap_or_else(|refusal| {
             tracing::warn!("the kernel's SAs cannot be listed: {refusal}");
+            Vec::new()
+        });
+        let mut counted: BTreeMap<SaId, SaCounters> = BTreeMap::new();
+        for (id, counters) in listed {
+            counted.entry(id).and_modify(|one| *one = sum(*one, counters)).or_insert(counters);
         }
         counted
     }

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 use ravelin_types::Spi;
-use ravelin_xfrm::msg::attribute::{Attribute, Offload, SA_OUT, offload};
+use ravelin_xfrm::msg::attribute::{Attribute, Offload, ReplayEsn, SA_OUT, offload};
 use ravelin_xfrm::msg::info::{SadInfo, SpdInfo};
 use ravelin_xfrm::msg::parts::Address;
 use ravelin_xfrm::msg::{Body, Message, kind, state};
@@ -230,13 +230,37 @@ fn a_message_cut_anywhere_is_refused_or_read_without_what_is_missing() {
     }
 }
 
+// Row 107 of docs/HISTORY.md: the kernel believed the length of the bitmap.
+#[test]
+fn a_window_brings_a_bitmap_that_holds_it() {
+    let template = find(2, "spi 0x1009 reqid 8", kind::NEW_SA);
+    let place = template.attributes.iter().position(|a| matches!(a, Attribute::ReplayEsn(_))).unwrap();
+    for window in (0..=4096).chain([4097, u32::MAX]) {
+        let said = ReplayEsn::new(window);
+        assert!(said.window == window.min(4096) && said.window as usize <= 32 * said.bitmap.len(), "{window}");
+        assert!(said.bitmap.len() <= 128 && said.bitmap.iter().all(|word| *word == 0), "{window}");
+        let mut message = template.clone();
+        message.attributes[place] = Attribute::ReplayEsn(said.clone());
+        let mut bytes = Vec::new();
+        message.emit(&mut bytes);
+        // Head of the attribute, number of words, four halves, window; then the words.
+        let head = u16::try_from(4 + 24 + 4 * said.bitmap.len()).unwrap().to_ne_bytes();
+        let words = u32::try_from(said.bitmap.len()).unwrap().to_ne_bytes();
+        let expected = [&head[..], &[23, 0], &words].concat();
+        assert!(bytes.windows(8).any(|eight| eight == expected), "{window}");
+        let again = Message::parse(kind::NEW_SA, false, &bytes).unwrap();
+        let read = again.find(|a| if let Attribute::ReplayEsn(window) = a { Some(window) } else { None });
+        assert_eq!(read, Some(&said));
+    }
+}
+
 #[test]
 fn a_window_whose_bitmap_lies_is_refused() {
     let message = find(2, "spi 0x1009 reqid 8", kind::NEW_SA);
     let mut bytes = Vec::new();
     message.emit(&mut bytes);
     let at = bytes.windows(4).position(|four| four == [36, 0, 23, 0]).unwrap();
-    for (place, value) in [(4, 200u32), (4, 1), (4, u32::MAX), (24, 65)] {
+    for (place, value) in [(4, 200u32), (4, 1), (4, 0), (4, 3), (4, u32::MAX), (24, 65), (24, u32::MAX)] {
         let mut bad = bytes.clone();
         bad[at + place..at + place + 4].copy_from_slice(&value.to_ne_bytes());
         assert_eq!(Message::parse(kind::NEW_SA, false, &bad).unwrap_err(), ravelin_xfrm::msg::Malformed::Window);

@@ -12,6 +12,8 @@ use ravelin_types::transform::{EncrId, IntegId, SnId};
 use ravelin_types::{Secret, Spi};
 
 use super::*;
+use crate::msg::Body;
+use crate::msg::policy::direction;
 use crate::text;
 
 mod ipcomp;
@@ -90,6 +92,42 @@ fn each_sa_has_entries_for_its_interface_until_it_goes() {
     book.roll_back();
     assert_eq!(book.delete_policy(PolicyId(1)).unwrap().len(), 6, "of both interfaces");
     assert_eq!(book.policies().count(), 0);
+}
+
+// Row 108 of docs/HISTORY.md: the kernel has three directions, and looked for a fourth beyond the end of its tables.
+#[test]
+fn every_entry_is_of_one_of_the_three_directions() {
+    let protect = |mode| match policy(IfIds::default()).action {
+        Action::Protect(protection) => Action::Protect(Protection { mode, ..protection }),
+        other => other,
+    };
+    let all = [direction::IN, direction::OUT, direction::FORWARD];
+    for (action, ways, expected) in [
+        (protect(Mode::Tunnel), Ways::Both, &all[..]),
+        (protect(Mode::Transport), Ways::Both, &all[..2]),
+        (Action::Bypass, Ways::Both, &all),
+        (Action::Discard, Ways::Both, &all),
+        (Action::Bypass, Ways::Outbound, &all[1..]),
+        (Action::Discard, Ways::Inbound, &[direction::IN, direction::FORWARD]),
+    ] {
+        let one = Policy { action, ways, ..policy(IfIds::default()) };
+        let mut book = Book::default();
+        let added = book.add_policy(&one).unwrap();
+        let gone = book.delete_policy(one.id).unwrap();
+        for steps in [added, gone] {
+            let mut seen: Vec<u8> = steps
+                .iter()
+                .map(|step| match &step.request.message.body {
+                    Body::Policy(policy) => policy.direction,
+                    Body::PolicyId(id) => id.direction,
+                    other => panic!("{other:?}"),
+                })
+                .collect();
+            seen.sort_unstable();
+            seen.dedup();
+            assert_eq!(seen, expected, "{:?}", lines(&steps));
+        }
+    }
 }
 
 #[test]

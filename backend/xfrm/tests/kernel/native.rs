@@ -222,9 +222,7 @@ fn what_others_change_is_put_back() {
         assert_eq!(plane.poll_event(), None);
         // A program that knows more than `ip` does, which cannot name our entries.
         let mut netlink = Netlink::open().unwrap();
-        let mut ours = Vec::new();
-        let all = Message::new(kind::GET_POLICY, Body::Empty);
-        netlink.dump(&all, &mut |message| ours.push(message)).unwrap();
+        let ours = netlink.dump(&Message::new(kind::GET_POLICY, Body::Empty), Some).unwrap();
         for mut message in ours {
             let Body::Policy(policy) = &mut message.body else { panic!("{message:?}") };
             if policy.priority == 4000 {
