@@ -121,6 +121,14 @@ fn every_kind_of_key_signs_and_only_its_own_schemes() {
                 bent[at] ^= 1;
                 assert!(public.verify(scheme, b"message", &bent).is_err(), "{kind} {scheme} {at}");
             }
+            // Row 83 of docs/HISTORY.md: nothing, zeros, ones, and another length.
+            let len = signature.len();
+            let longer = [&signature[..], &[0]].concat();
+            for bad in
+                [&[][..], &[0], &vec![0; len], &vec![0xff; len], &vec![0; 2 * len], &signature[..len - 1], &longer]
+            {
+                assert!(public.verify(scheme, b"message", bad).is_err(), "{kind} {scheme} {} octets", bad.len());
+            }
         }
     }
 }
@@ -144,7 +152,15 @@ fn signatures_and_keys_that_are_none_are_refused() {
         }
     }
     let ec = signatures().public_key(&ec.public_info()).unwrap();
-    for bad in [&b""[..], &[0; 64], &[0x30, 0], &[0x30, 6, 2, 1, 0, 2, 1, 0], &[0x30, 6, 2, 1, 1, 2, 1, 0]] {
+    for bad in [
+        &b""[..],
+        &[0; 64],
+        &[0x30, 0],
+        &[0x30, 6, 2, 1, 0, 2, 1, 0],
+        &[0x30, 6, 2, 1, 1, 2, 1, 0],
+        &[0x30, 6, 2, 1, 0, 2, 1, 1],
+        &[0x30, 6, 2, 1, 0xff, 2, 1, 1],
+    ] {
         assert!(ec.verify(SignatureScheme::Ecdsa(HashAlg::Sha256), b"message", bad).is_err(), "{bad:?}");
     }
     // An even modulus, an even exponent, an exponent of one, a point off its curve, and octets behind.
