@@ -43,32 +43,29 @@ pub fn establish(a: &mut Endpoint, b: &mut Endpoint) {
 pub fn run(a: &mut Endpoint, b: &mut Endpoint, command: Command) -> u32 {
     let mut added = 0;
     a.handle(Input::Command(command), Instant::ZERO);
-    loop {
-        let from_a = messages(a, &mut added);
-        from_a.iter().for_each(|message| deliver(message, b));
-        let from_b = messages(b, &mut added);
-        from_b.iter().for_each(|message| deliver(message, a));
-        if from_a.is_empty() && from_b.is_empty() {
-            return added;
-        }
-    }
+    while carry_out(a, b, &mut added) | carry_out(b, a, &mut added) {}
+    added
 }
 
-fn messages(endpoint: &mut Endpoint, added: &mut u32) -> Vec<Transmit> {
-    let mut messages = Vec::new();
+/// Carries out what `from` decides until it waits. Whether it sent something to `to`.
+fn carry_out(from: &mut Endpoint, to: &mut Endpoint, added: &mut u32) -> bool {
+    let mut sent = false;
     loop {
-        match endpoint.poll() {
-            Output::Transmit(message) => messages.push(message),
+        match from.poll() {
+            Output::Transmit(message) => {
+                deliver(&message, to);
+                sent = true;
+            }
             Output::Apply(op, what) => {
                 *added += u32::from(matches!(what, DataPlaneOp::AddSa(_)));
-                endpoint.handle(Input::Done(op, Ok(()).into()), Instant::ZERO);
+                from.handle(Input::Done(op, Ok(()).into()), Instant::ZERO);
             }
             Output::Ask(op, question) => {
-                endpoint.handle(Input::Done(op, papers::answer(question).into()), Instant::ZERO);
+                from.handle(Input::Done(op, papers::answer(question).into()), Instant::ZERO);
             }
             Output::Stream(..) => unreachable!("UDP has no streams"),
             Output::Event(_) => {}
-            Output::Wait(_) => return messages,
+            Output::Wait(_) => return sent,
         }
     }
 }

@@ -15,6 +15,7 @@ mod lab;
 mod papers;
 #[cfg(all(feature = "ikev1", feature = "ikev2"))]
 mod put_off;
+mod sys;
 #[cfg(feature = "ikev1")]
 mod v1;
 #[cfg(feature = "ikev2")]

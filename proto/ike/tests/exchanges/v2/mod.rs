@@ -24,6 +24,7 @@ mod initial;
 mod intermediate;
 mod ipcomp;
 mod liveness;
+mod memory;
 mod mobike;
 mod nat;
 mod null;
