@@ -33,6 +33,7 @@ use crate::ike_sa::Ends;
 use crate::ike_sa::IkeSa;
 use crate::input::HostAddresses;
 use crate::limits;
+use crate::negotiate::Offers;
 use crate::numbers::{Held, Numbers};
 use crate::output::{Event, OpId, Output, StreamOp, Transmit};
 use crate::question::Question;
@@ -59,6 +60,8 @@ pub(crate) struct Core {
     /// The remotes and policies of `config`, each shared with the SAs that are made of it.
     remotes: Vec<Arc<Remote>>,
     policies: Vec<Arc<ChildPolicy>>,
+    /// What is offered of their proposals.
+    pub(crate) offers: Offers,
     /// How often they were replaced.
     pub(crate) edition: u64,
     pub(crate) crypto: CryptoProvider,
@@ -125,6 +128,7 @@ impl Core {
             config: Arc::default(),
             remotes: Vec::new(),
             policies: Vec::new(),
+            offers: Offers::default(),
             edition: 0,
             crypto,
             rng,
@@ -177,6 +181,7 @@ impl Core {
         self.addresses.forget_links(&self.remotes);
         #[cfg(feature = "ikev2")]
         self.families.clear();
+        self.offers = Offers::of(&config, &self.crypto);
         self.config = config;
         self.edition += 1;
         host_names::configure(self);

@@ -18,7 +18,7 @@ ids! {
 }
 
 /// One combination on offer: any one transform of each type that it lists (RFC 7296 §3.3).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Proposal {
     /// What the SA is for.
     pub protocol: ProtocolId,

@@ -46,7 +46,7 @@ pub(crate) struct ChildOffer {
     pub(crate) aggfrag: bool,
     /// Selectors of the Child SA that it shall be like.
     sibling: Option<Selectors>,
-    proposals: Vec<Proposal>,
+    proposals: Arc<[Proposal]>,
     mode: Mode,
     /// TSi is our side.
     selectors: Selectors,
@@ -167,7 +167,7 @@ impl ChildOffer {
         policy: Arc<ChildPolicy>,
         mode: Mode,
         selectors: Selectors,
-        proposals: Vec<Proposal>,
+        proposals: Arc<[Proposal]>,
         ke: OfferedKe,
         ends: &Ends,
         core: &mut Core,
@@ -267,21 +267,21 @@ impl ChildOffer {
 }
 
 /// What the policy offers, like the Child SA of this suite where that is there already.
-fn proposals(policy: &ChildPolicy, ke: OfferedKe, like: Option<&Suite>, core: &Core) -> Result<Vec<Proposal>, Error> {
+fn proposals(policy: &ChildPolicy, ke: OfferedKe, like: Option<&Suite>, core: &Core) -> Result<Arc<[Proposal]>, Error> {
     let with_ke = matches!(ke, OfferedKe::First | OfferedKe::Asked(_));
-    let mut proposals = negotiate::offer(&policy.proposals, with_ke, &core.crypto);
+    let proposals = core.offer(&policy.proposals, with_ke);
     if proposals.is_empty() {
         return Err(Error::Misuse("the policy has no usable ESP or AH proposal"));
     }
-    if let Some(suite) = like {
-        negotiate::keep_to(&mut proposals, suite);
-        if proposals.is_empty() {
-            return Err(Error::Misuse(
-                "the policy has other algorithms than its first Child SA: terminate that one (ike terminate --child)",
-            ));
-        }
+    let Some(suite) = like else { return Ok(proposals) };
+    let mut alike = proposals.to_vec();
+    negotiate::keep_to(&mut alike, suite);
+    if alike.is_empty() {
+        return Err(Error::Misuse(
+            "the policy has other algorithms than its first Child SA: terminate that one (ike terminate --child)",
+        ));
     }
-    Ok(proposals)
+    Ok(alike.into())
 }
 
 /// For reports.

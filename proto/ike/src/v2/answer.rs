@@ -66,7 +66,7 @@ impl ChildAnswer {
 
         let sa = payloads.sa()?;
         let with_ke = exchange != ChildKe::None;
-        let ours = negotiate::offer(&found.policy.proposals, with_ke, &core.crypto);
+        let ours = core.offer(&found.policy.proposals, with_ke);
         let agreed = negotiate::child(&sa.0, &ours, exchange, &core.crypto)?;
         if ends.nat.any() && agreed.suite.protocol() == ProtocolId::AH {
             return Err(AH_THROUGH_NAT);

@@ -48,7 +48,7 @@ pub(crate) struct RekeyIke {
     task: Task,
     /// Our SPI of the new IKE SA.
     pub(crate) spi: IkeSpi,
-    offers: Vec<Proposal>,
+    offers: Arc<[Proposal]>,
     method: KeMethod,
     ke: Arc<dyn KePrivate>,
     nonce: Vec<u8>,
@@ -90,10 +90,10 @@ struct Collision {
 impl RekeyIke {
     pub(crate) fn request(task: Task, sa: &Established, core: &mut Core) -> Result<(Exchange, Vec<Payload>), Error> {
         let unusable = Error::Misuse("the remote has no usable IKE proposal");
-        let mut offers = negotiate::offer(&sa.remote.proposals, true, &core.crypto);
+        let mut offers = core.offer(&sa.remote.proposals, true);
         if sa.keying.additional.is_empty() {
             // A peer that did none with IKE_SA_INIT may not know their types, and would find nothing to choose.
-            offers = negotiate::without_additional(&offers);
+            offers = negotiate::without_additional(&offers).into();
         }
         // RFC 7296 §1.3.2: the group in use is the one the peer is sure to take.
         let method =
@@ -305,7 +305,7 @@ pub(crate) fn respond(
         return Err(Error::Temporary);
     }
     rules::require(payloads, rules::REKEY_IKE)?;
-    let ours = negotiate::offer(&sa.remote.proposals, true, &core.crypto);
+    let ours = core.offer(&sa.remote.proposals, true);
     let ke = payloads.ke()?;
     let agreed = negotiate::ike(&payloads.sa()?.0, &ours, Some(ke.method), true, &core.crypto)?;
     if agreed.suite.ke != ke.method {

@@ -249,7 +249,7 @@ fn agree(
     let sent = Some(payloads.ke()?.method);
     let more = intermediate::supported(payloads);
     let judge = |remote: &Arc<Remote>| {
-        negotiate::ike(offered, &negotiate::offer(&remote.proposals, true, &core.crypto), sent, more, &core.crypto)
+        negotiate::ike(offered, &core.offer(&remote.proposals, true), sent, more, &core.crypto)
     };
     let mut refusal = None;
     let mut agreed: Option<Agreed<IkeSuite>> = None;

@@ -42,7 +42,7 @@ pub(super) struct Challenge {
 /// What the keys are to come from.
 pub(super) enum Source {
     /// A key exchange.
-    Exchange { offers: Vec<Proposal>, ke: Arc<dyn KePrivate>, method: KeMethod },
+    Exchange { offers: Arc<[Proposal]>, ke: Arc<dyn KePrivate>, method: KeMethod },
     /// An IKE SA that was lost.
     Ticket(Box<Held>),
 }
@@ -63,7 +63,7 @@ impl Source {
 
     /// A key exchange by the first method of the offer.
     pub(super) fn exchange(remote: &Remote, core: &mut Core) -> Result<Self, Error> {
-        let offers = negotiate::offer(&remote.proposals, true, &core.crypto);
+        let offers = core.offer(&remote.proposals, true);
         let method = negotiate::first_ke(&offers).ok_or(Error::Misuse("the remote has no usable IKE proposal"))?;
         let ke = core.generate(method)?;
         Ok(Source::Exchange { offers, ke, method })

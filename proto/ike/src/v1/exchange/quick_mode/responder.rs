@@ -207,7 +207,7 @@ fn choose<'a>(
     ends: &Ends,
     core: &Core,
 ) -> Result<(&'a Offered, Agreed<Suite>), Error> {
-    let ours = negotiate::offer(&found.policy.proposals, true, &core.crypto);
+    let ours = core.offer(&found.policy.proposals, true);
     let ah = &found.policy.ah;
     let compresses = ipcomp::wanted(&found.policy, core);
     let takes = |cpi| compresses && !core.table.cpis.is_sent_to(ends.peer.ip(), cpi);

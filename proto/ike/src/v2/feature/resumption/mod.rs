@@ -90,7 +90,7 @@ impl Session {
 
     /// Whether the remote, with nothing open, still has such IKE SAs and believes such proofs.
     fn fits(&self, remote: &Remote, core: &Core) -> bool {
-        let offers = negotiate::offer(&remote.proposals, true, &core.crypto);
+        let offers = core.offer(&remote.proposals, true);
         let proven = fingerprint(remote, &self.identities.1, &core.crypto);
         remote.extensions.resumption
             && remote.local_id == self.identities.0
