@@ -1,7 +1,6 @@
 //! Messages as they leave, in fragments of two sizes where the peer takes fragments: those of RFC 7383 with IKEv2, the
 //! IKE fragmentation of others with IKEv1.
 
-use alloc::vec;
 use alloc::vec::Vec;
 
 /// RFC 7383 §2.5.1: IP datagrams of 1280 octets pass nearly everywhere, and everywhere with IPv6. Less an IPv6 header, a
@@ -15,7 +14,10 @@ const TRIES_OF_LARGE: u32 = 2;
 /// A message as it goes out: one datagram, or the fragments of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Sealed {
-    large: Vec<Vec<u8>>,
+    /// All of a message that was not fragmented.
+    first: Vec<u8>,
+    /// The fragments behind it.
+    rest: Vec<Vec<u8>>,
     /// Empty where it would be the same.
     small: Vec<Vec<u8>>,
 }
@@ -23,23 +25,33 @@ pub(crate) struct Sealed {
 impl Sealed {
     /// One datagram, whatever its length.
     pub(crate) fn whole(message: Vec<u8>) -> Self {
-        Sealed { large: vec![message], small: Vec::new() }
+        Sealed { first: message, rest: Vec::new(), small: Vec::new() }
     }
 
-    /// In two sizes.
-    pub(crate) fn fragments(large: Vec<Vec<u8>>, small: Vec<Vec<u8>>) -> Self {
+    /// Fragments.
+    pub(crate) fn fragments(mut large: Vec<Vec<u8>>) -> Self {
+        let rest = large.split_off(large.len().min(1));
+        Sealed { first: large.pop().unwrap_or_default(), rest, small: Vec::new() }
+    }
+
+    /// The same with smaller fragments, for when it does not arrive.
+    pub(crate) fn or(mut self, small: Vec<Vec<u8>>) -> Self {
         // RFC 7383 §2.5.2: the sets are told apart by their numbers of fragments, and the later one has more.
-        let small = if small.len() > large.len() { small } else { Vec::new() };
-        Sealed { large, small }
+        if small.len() > 1 + self.rest.len() {
+            self.small = small;
+        }
+        self
     }
 
     /// The datagrams of the transmission after `sent` others.
-    pub(crate) fn datagrams(&self, sent: u32) -> &[Vec<u8>] {
-        if sent >= TRIES_OF_LARGE && !self.small.is_empty() { &self.small } else { &self.large }
+    pub(crate) fn datagrams(&self, sent: u32) -> impl Iterator<Item = &Vec<u8>> {
+        let small = if sent >= TRIES_OF_LARGE { self.small.split_first() } else { None };
+        let (first, rest) = small.unwrap_or((&self.first, &self.rest));
+        core::iter::once(first).chain(rest)
     }
 
     /// The first datagram: all of a message that was not fragmented.
     pub(crate) fn first(&self) -> &[u8] {
-        self.large.first().map_or(&[], Vec::as_slice)
+        &self.first
     }
 }

@@ -1,6 +1,5 @@
 //! Protected messages of one IKE SA, and the payloads of a message by name.
 
-use alloc::vec;
 use alloc::vec::Vec;
 
 use ravelin_crypto::ikev2::{IkeAlgs, IkeCipher, IkeKeys};
@@ -92,11 +91,11 @@ impl Protection {
         };
         if self.fragments && len > LARGE {
             let large = self.fragment(header, clear, chain, LARGE, rng);
-            return Sealed::fragments(large, small);
+            return Sealed::fragments(large).or(small);
         }
         let mut message = emit_head_behind(header, clear, chain.first(), None, body_len);
         self.ours.seal(&mut message, chain.bytes(), rng);
-        Sealed::fragments(vec![message], small)
+        Sealed::whole(message).or(small)
     }
 
     /// `HDR, SKF {part}`, each of at most `size` octets.

@@ -12,9 +12,9 @@ use crate::lab::{A, B, POLICY, config, ip, provider, set_mode};
 use crate::sys::allocations;
 
 /// Of an IKE SA with its first Child SA, with a pre-shared key, both ends.
-const SET_UP: u64 = 199;
+const SET_UP: u64 = 195;
 /// Of the deletion of that IKE SA.
-const DELETION: u64 = 20;
+const DELETION: u64 = 18;
 
 fn host(local: &str, peer: &str, seed: u64) -> Endpoint {
     let mut config = config(local, peer);
