@@ -80,9 +80,8 @@ impl<H: Hash> PrfAlg for Prf<H> {
         Box::new(HmacKey::<H>::new(key))
     }
 
-    /// Once: the key need not go to the heap.
-    fn prf(&self, key: &[u8], parts: &[&[u8]], out: &mut [u8]) {
-        HmacKey::<H>::new(key).prf(parts, out);
+    fn with_key(&self, key: &[u8], act: &mut dyn FnMut(&dyn PrfKey)) {
+        act(&HmacKey::<H>::new(key));
     }
 
     fn hash(&self) -> Option<HashFn> {

@@ -177,9 +177,13 @@ pub trait PrfAlg: Send + Sync {
     fn output_len(&self) -> usize;
     /// Readies a key, of any length, for use more than once.
     fn key(&self, key: &[u8]) -> Box<dyn PrfKey>;
+    /// Readies a key for `act` alone: it need not go to the heap.
+    fn with_key(&self, key: &[u8], act: &mut dyn FnMut(&dyn PrfKey)) {
+        act(&*self.key(key));
+    }
     /// `prf(key, parts[0] | parts[1] | ...)`, once; `out` has [`PrfAlg::output_len`] bytes.
     fn prf(&self, key: &[u8], parts: &[&[u8]], out: &mut [u8]) {
-        self.key(key).prf(parts, out);
+        self.with_key(key, &mut |key| key.prf(parts, out));
     }
     /// The hash under an HMAC, which IKEv1 uses by itself too (RFC 2409 §4); `None` where there is none.
     fn hash(&self) -> Option<HashFn> {

@@ -45,7 +45,7 @@ impl Skeyseed {
     /// the IKE SA being replaced; `shared` has the secret of the rekeying exchange and those of the additional key
     /// exchanges after it, in their order; the nonces are those of the rekeying exchange.
     pub fn rekeyed(old_prf: &dyn PrfAlg, old_sk_d: &Secret, shared: &[Secret], nonces: Nonces<'_>) -> Self {
-        Skeyseed(prf_once(old_prf, old_sk_d.expose(), &seed(shared, nonces)))
+        Skeyseed(prf_once(old_prf, old_sk_d.expose(), &[seed(shared, nonces).expose()]))
     }
 
     /// `prf(SK_d (old), "Resumption" | Ni | Nr)` (RFC 5723 §5.1), with the prf of the IKE SA that is resumed.
@@ -56,14 +56,14 @@ impl Skeyseed {
     /// `prf+(PPK, SK_d)`, as long as an output of the prf: what the keys are made from anew with a post-quantum pre-shared key
     /// (RFC 9867 §3.1).
     pub fn with_ppk(prf: &dyn PrfAlg, ppk: &Secret, sk_d: &Secret) -> Self {
-        Skeyseed(prf_plus(prf, ppk.expose(), &[sk_d.expose()], prf.output_len()))
+        Skeyseed(prf_plus(prf, ppk.expose(), sk_d.expose(), prf.output_len()))
     }
 
     /// `{SK_d | SK_ai | SK_ar | SK_ei | SK_er | SK_pi | SK_pr} = prf+(SKEYSEED, Ni | Nr | SPIi | SPIr)`
     /// (RFC 7296 §2.14). The SPIs are those of the IKE SA the keys are for: the new ones after a rekey.
     pub fn derive(self, algs: &IkeAlgs, nonces: Nonces<'_>, spi_i: IkeSpi, spi_r: IkeSpi) -> IkeKeys {
         let (spi_i, spi_r) = (spi_i.0.to_be_bytes(), spi_r.0.to_be_bytes());
-        let seed: [&[u8]; 4] = [nonces.initiator, nonces.responder, &spi_i, &spi_r];
+        let seed = [nonces.initiator, nonces.responder, &spi_i, &spi_r].concat();
         // RFC 5282 §7.1: with an AEAD cipher SK_ai and SK_ar have no octets.
         let (d, a) = (algs.prf.output_len(), algs.integ.map_or(0, IntegAlg::key_len));
         let e = encr_key_len(algs.encr, algs.encr_key_bits);
@@ -109,7 +109,7 @@ impl IkeKeys {
     /// The same with a post-quantum pre-shared key in those that protect what comes later (RFC 8784 §3):
     /// `SK_x = prf+(PPK, SK_x')` for SK_d, SK_pi and SK_pr.
     pub fn mixed(&self, prf: &dyn PrfAlg, ppk: &Secret) -> Self {
-        let mix = |key: &Secret| prf_plus(prf, ppk.expose(), &[key.expose()], key.len());
+        let mix = |key: &Secret| prf_plus(prf, ppk.expose(), key.expose(), key.len());
         IkeKeys { sk_d: mix(&self.sk_d), sk_pi: mix(&self.sk_pi), sk_pr: mix(&self.sk_pr), ..self.clone() }
     }
 
@@ -145,7 +145,7 @@ impl KeyMat {
             }
             ChildAlgs::Ah(integ) => (0, integ.key_len()),
         };
-        let stream = prf_plus(prf, sk_d.expose(), &seed(shared, nonces), 2 * (e + a));
+        let stream = prf_plus(prf, sk_d.expose(), seed(shared, nonces).expose(), 2 * (e + a));
         let mut cut = Cutter(stream.expose());
         // RFC 7296 §2.17: all keys of the initiator-to-responder SA come first; within an SA encryption comes first.
         let mut keys = || match algs {
@@ -158,10 +158,14 @@ impl KeyMat {
 }
 
 /// `[SK(0) |] Ni | Nr [| SK(1) | ... SK(n)]`.
-fn seed<'a>(shared: &'a [Secret], nonces: Nonces<'a>) -> Vec<&'a [u8]> {
+fn seed(shared: &[Secret], nonces: Nonces<'_>) -> Secret {
     let (first, more) = shared.split_at(shared.len().min(1));
-    let expose = |secrets: &'a [Secret]| secrets.iter().map(Secret::expose);
-    expose(first).chain([nonces.initiator, nonces.responder]).chain(expose(more)).collect()
+    let [first, more] = [first, more].map(|secrets| secrets.iter().map(Secret::expose));
+    let parts = first.chain([nonces.initiator, nonces.responder]).chain(more);
+    // Sized once: a vector that grew would leave secrets behind in the freed memory.
+    let mut seed = Vec::with_capacity(parts.clone().map(<[u8]>::len).sum());
+    parts.for_each(|part| seed.extend_from_slice(part));
+    Secret::new(seed)
 }
 
 /// `prf(key, parts)` as a secret.
@@ -174,17 +178,18 @@ pub(crate) fn prf_once(prf: &dyn PrfAlg, key: &[u8], parts: &[&[u8]]) -> Secret 
 /// `prf+(key, seed)` cut to `len` bytes (RFC 7296 §2.13): `T1 | T2 | ...`, `Tn = prf(key, Tn-1 | seed | n)`.
 ///
 /// The counter is one octet, so 255 blocks are the end of the stream. The callers here ask for at most a dozen keys.
-pub(super) fn prf_plus(prf: &dyn PrfAlg, key: &[u8], seed: &[&[u8]], len: usize) -> Secret {
+pub(super) fn prf_plus(prf: &dyn PrfAlg, key: &[u8], seed: &[u8], len: usize) -> Secret {
     let block = prf.output_len();
     debug_assert!(len <= 255 * block, "prf+ ends after 255 blocks");
-    let (key, seed) = (prf.key(key), Secret::new(seed.concat()));
-    // Sized once: a vector that grew would leave key material behind in the freed memory.
+    // Sized once, as above.
     let mut stream = vec![0; len.next_multiple_of(block)];
-    for (n, start) in (1..=255u8).zip((0..len).step_by(block)) {
-        let (done, rest) = stream.split_at_mut(start);
-        let previous = &done[start.saturating_sub(block)..];
-        key.prf(&[previous, seed.expose(), &[n]], &mut rest[..block]);
-    }
+    prf.with_key(key, &mut |key| {
+        for (n, start) in (1..=255u8).zip((0..len).step_by(block)) {
+            let (done, rest) = stream.split_at_mut(start);
+            let previous = &done[start.saturating_sub(block)..];
+            key.prf(&[previous, seed, &[n]], &mut rest[..block]);
+        }
+    });
     stream[len..].zeroize();
     stream.truncate(len);
     Secret::new(stream)
