@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
-use core::net::IpAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::{Identity, IkeSpi};
@@ -235,19 +235,22 @@ impl Core {
         let link = self.addresses.link(owner);
         let ours = selectors(&addresses.0, &prefixes.0, link.map(|link| link.own));
         let theirs = selectors(&addresses.1, &prefixes.1, link.map(|link| link.peer));
-        let outside = self.outside(ends, remote);
         Inside {
-            ours: if ours.is_empty() && !remote.internal.asks() { outside.ours } else { ours },
-            theirs: if theirs.is_empty() { outside.theirs } else { theirs },
-            ..outside
+            ours: if ours.is_empty() && !remote.internal.asks() { host(ends.local) } else { ours },
+            theirs: if theirs.is_empty() { host(ends.peer) } else { theirs },
+            nobody: remote.is_nobody(),
         }
     }
 
     /// The same for what has nothing to do with internal addresses.
     pub(crate) fn outside(&self, ends: &Ends, remote: &Remote) -> Inside {
-        let host = |address: IpAddr| vec![TrafficSelector::host(address)];
-        Inside { ours: host(ends.local.ip()), theirs: host(ends.peer.ip()), nobody: remote.is_nobody() }
+        Inside { ours: host(ends.local), theirs: host(ends.peer), nobody: remote.is_nobody() }
     }
+}
+
+/// One end by itself.
+fn host(end: SocketAddr) -> Vec<TrafficSelector> {
+    vec![TrafficSelector::host(end.ip())]
 }
 
 /// The link-local address, the prefixes and the addresses in none of them (RFC 5739 §4.1).

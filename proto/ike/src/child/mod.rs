@@ -19,7 +19,7 @@ use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::options::{AggFrag, Processors, SaOptions};
 use ravelin_types::policy::{Action, Mode};
 use ravelin_types::proposal::Suite;
-use ravelin_types::sa::{Direction, Encap, OriginalAddresses, SaId, SaLookup, SaParams};
+use ravelin_types::sa::{Direction, Encap, OriginalAddresses, SaId, SaKeys, SaLookup, SaParams};
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::KeMethod;
 use ravelin_types::{IkeSpi, Instant, Spi};
@@ -171,7 +171,7 @@ impl ChildSa {
             encap: encap.map(swapped),
             original: terms.original,
             suite: terms.suite.labelled(inbound),
-            keys: inbound_keys,
+            keys: SaKeys::default(),
             policy: policy.policy.id,
             local_ts: terms.local_ts.clone(),
             remote_ts: terms.remote_ts.clone(),
@@ -197,6 +197,7 @@ impl ChildSa {
             },
             ..params.clone()
         };
+        let params = SaParams { keys: inbound_keys, ..params };
         core.table.note_outbound(sending.id(), inbound);
         core.table.cpis.note(peer, labels, inbound);
         core.apply(DataPlaneOp::AddSa(params));
