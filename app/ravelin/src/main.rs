@@ -19,6 +19,7 @@ mod cmd;
 mod daemon;
 #[cfg(all(feature = "tun", feature = "ikev2"))]
 mod demo;
+mod process;
 mod render;
 mod top;
 
@@ -32,7 +33,7 @@ fn main() -> ExitCode {
         Err(error) => {
             // Help and version go to standard output with status 0, mistakes to standard error with status 2.
             let _ = error.print();
-            ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(cmd::USAGE))
+            ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(process::USAGE))
         }
     }
 }

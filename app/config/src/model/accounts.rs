@@ -18,7 +18,7 @@ use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::IntegId;
 use ravelin_types::{Identity, Spi};
 
-use super::rounds::RoundKeys;
+use super::keys::RoundKeys;
 use super::{Auth, Model, ModelError, RemoteEntry};
 use crate::account::{Account, protocol_name};
 use crate::command::{Command, parse};

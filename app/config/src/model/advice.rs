@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use ravelin_types::transform::Transform;
 
 use crate::model::Model;
-use crate::model::remote::Auth;
+use crate::model::keys::Auth;
 use crate::spec::SecretKind;
 use crate::value::algorithm::weaknesses;
 use crate::value::did_you_mean;

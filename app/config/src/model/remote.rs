@@ -7,15 +7,15 @@ use std::sync::Arc;
 
 use ravelin_eap::relay::Aaa;
 use ravelin_eap::tls::TlsSide;
-use ravelin_eap::{Accounts, Client, Server};
+use ravelin_eap::{Client, Server};
 use ravelin_ike::config::{
-    EapServer, Gateway, IdPattern, IkeVersion, LocalAuth, Open, OwnedKey, Reach, Remote, RemoteAuth, Xauth,
+    EapServer, Gateway, IdPattern, IkeVersion, LocalAuth, Open, Reach, Remote, RemoteAuth, Xauth,
 };
 use ravelin_pki::Certificate;
 use ravelin_pki::auth::{Credential, Trust};
 use ravelin_types::Secret;
 
-use super::rounds::RoundKeys;
+use super::keys::{Auth, EapKeys, RoundKeys};
 use super::{Model, ModelError, ppk};
 use crate::eap;
 use crate::papers::{self, PaperError};
@@ -38,32 +38,6 @@ pub struct RemoteEntry {
     pub(super) rounds: RoundKeys,
     /// The login, where its file was read.
     pub(super) xauth: Option<Xauth>,
-}
-
-/// The keys of a remote.
-#[derive(Clone, Debug)]
-pub(super) enum Auth {
-    /// One for both sides; an empty one where it is sought among those that were loaded.
-    Psk(Secret),
-    /// Those of the logins of accounts, each its own.
-    Logins(Arc<[OwnedKey]>),
-    /// Ours, if we sign, and the certificates that the peer must use, if there are such.
-    Signature(Option<Arc<Credential>>, Vec<Certificate>),
-    /// One side is a user of EAP.
-    Eap(EapKeys),
-}
-
-/// The keys of a remote of which one side is a user of EAP. What no file was named for is sought among what was loaded.
-#[derive(Clone, Debug, Default)]
-pub(super) struct EapKeys {
-    /// Our password as a user, or the secret of the RADIUS servers.
-    pub(super) password: Option<Secret>,
-    /// The passwords of users.
-    pub(super) accounts: Option<Accounts>,
-    /// Our certificate, for AUTH and for methods over TLS.
-    pub(super) own: Option<Arc<Credential>>,
-    /// The certificates that the peer must use.
-    pub(super) pinned: Vec<Certificate>,
 }
 
 impl Model {

@@ -5,18 +5,12 @@ use std::sync::Arc;
 
 use ravelin_ike::config::{LocalAuth, OwnRound, PeerRound, RemoteAuth, Rounds};
 
-use super::remote::{EapKeys, RemoteEntry};
+use super::keys::{EapKeys, RoundKeys};
+use super::remote::RemoteEntry;
 use super::{Model, ModelError};
 use crate::eap;
 use crate::secret;
 use crate::spec::{OwnBy, OwnRoundSpec, PeerBy, PeerRoundSpec, RoundsSpec};
-
-/// What was in the files of the rounds, in their order.
-#[derive(Clone, Debug, Default)]
-pub(super) struct RoundKeys {
-    own: Vec<EapKeys>,
-    peer: Vec<EapKeys>,
-}
 
 impl Model {
     /// Reads the files of the rounds.

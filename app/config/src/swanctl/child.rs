@@ -14,7 +14,7 @@ use ravelin_types::policy::{Mode, PriorityLevel, Ways};
 use ravelin_types::proposal::Proposal;
 use ravelin_types::selector::{ANY_PORTS, TrafficSelector};
 
-use super::connection::{self, Ends};
+use super::ends::{self, Ends};
 use super::proposal;
 use super::reader::{Problems, Reader, count, time};
 use super::tree::Named;
@@ -271,7 +271,7 @@ impl Traffic {
 
 /// Those of the child, else those of the connection, where a unique one is that of the IKE SA.
 fn if_ids(reader: &mut Reader<'_>, ends: &Ends, shunt: bool) -> IfIds {
-    let own = connection::if_ids(reader);
+    let own = ends::if_ids(reader);
     if shunt && own.any() {
         reader
             .wrong("what passes or is dropped is so on every interface: `if_id_in` and `if_id_out` go with protection");

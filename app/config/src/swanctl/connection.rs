@@ -10,10 +10,11 @@ use ravelin_ike::Unique;
 use ravelin_ike::config::{IdPattern, IkeVersion, Internal, Liveness, Remote, Retransmission, V1};
 use ravelin_ike::limits::INTERNAL_ADDRESSES;
 use ravelin_types::Identity;
-use ravelin_types::if_id::{IfId, IfIds};
+use ravelin_types::if_id::IfIds;
 use ravelin_types::proposal::Proposal;
 
 use super::child;
+use super::ends::{Ends, if_ids};
 use super::extensions;
 use super::proposal;
 use super::reader::{Problems, Reader, time};
@@ -23,8 +24,7 @@ use super::value;
 use super::xauth::{self, Login};
 use crate::spec::{EapSpec, ExtensionSpec, GATEWAYS, LoadedSpec, NullSides, PolicySpec, RemoteSpec};
 use crate::value::address::{self, Address};
-use crate::value::host::Host;
-use crate::value::if_id::if_id;
+use crate::value::host::{self, Host};
 use crate::value::who::Who;
 use crate::value::{BadValue, dns, identity, name};
 
@@ -39,27 +39,6 @@ pub struct Connection {
     pub older: Option<RemoteSpec>,
     /// A policy for each child, under the name `connection.child`.
     pub policies: Vec<PolicySpec>,
-}
-
-/// The ends of a connection, as its children need them.
-pub(super) struct Ends {
-    pub local: Option<IpAddr>,
-    pub endpoint: Host,
-    /// Whether a child that starts by itself may exist after a failure.
-    pub persistent: bool,
-    /// Whether the address of our side is one that the peer gives us.
-    pub virtual_local: bool,
-    /// Whether that of the peer's is one that we give it.
-    pub virtual_remote: bool,
-    /// The numbers of virtual interfaces of children that have none of their own.
-    pub if_ids: IfIds,
-}
-
-impl Ends {
-    /// Whether the peer may be at any address, by which it is known.
-    pub(super) fn is_for_anybody(&self) -> bool {
-        self.endpoint.is_anybody() && !self.virtual_local && !self.virtual_remote
-    }
 }
 
 /// Reads a connection.
@@ -181,7 +160,7 @@ impl Own {
     }
 
     fn endpoint(&self) -> Host {
-        self.remote_host().cloned().unwrap_or_else(|| address::unspecified(self.local_host()).into())
+        self.remote_host().cloned().unwrap_or_else(|| host::unspecified(self.local_host()).into())
     }
 
     fn ends(&self) -> Ends {
@@ -218,7 +197,7 @@ impl Own {
             Some(Who::Exactly(id)) => (id.clone(), false),
             _ => match local_host {
                 Some(local) => (local.into(), false),
-                None => (Identity::from(address::unspecified(remote_host.and_then(Host::address))), true),
+                None => (Identity::from(host::unspecified(remote_host.and_then(Host::address))), true),
             },
         };
         let eap = round::user(&own.by, &peer.by, &own_id, remote_host.is_some())?;
@@ -307,12 +286,6 @@ fn internal(reader: &mut Reader<'_>) -> Internal {
     };
     let (domains, anchored) = (names("dns_domains", dns::domain), names("dnssec_domains", dns::anchored));
     Internal { ask, prefixes, domains, anchored, pools }
-}
-
-/// `if_id_in` and `if_id_out`, of a connection or a child.
-pub(super) fn if_ids(reader: &mut Reader<'_>) -> IfIds {
-    let mut read = |name| reader.value(name, |text| if_id(text).map_err(|bad| bad.message)).unwrap_or(IfId::None);
-    IfIds { inbound: read("if_id_in"), outbound: read("if_id_out") }
 }
 
 /// The entries that are one host each.

@@ -12,6 +12,7 @@
 pub mod authority;
 mod child;
 pub mod connection;
+mod ends;
 mod extensions;
 mod folders;
 pub mod ipsec_conf;

@@ -89,14 +89,6 @@ pub fn range(text: &str) -> Option<RangeInclusive<IpAddr>> {
     TrafficSelector::new(range, 0, ANY_PORTS).ok().map(|selector| selector.addresses())
 }
 
-/// The unspecified address, for any peer.
-pub fn unspecified(like: Option<IpAddr>) -> IpAddr {
-    match like {
-        Some(IpAddr::V6(_)) => Ipv6Addr::UNSPECIFIED.into(),
-        _ => Ipv4Addr::UNSPECIFIED.into(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

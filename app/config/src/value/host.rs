@@ -1,11 +1,9 @@
 //! Hosts, each by its address or by its name.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ravelin_types::HostName;
-
-use super::address::unspecified;
 
 /// A host, as somebody wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,5 +80,13 @@ impl fmt::Display for Host {
             Host::Address(address) => address.fmt(f),
             Host::Name(name) => name.fmt(f),
         }
+    }
+}
+
+/// The unspecified address of the same family as `like`, for any peer.
+pub fn unspecified(like: Option<IpAddr>) -> IpAddr {
+    match like {
+        Some(IpAddr::V6(_)) => Ipv6Addr::UNSPECIFIED.into(),
+        _ => Ipv4Addr::UNSPECIFIED.into(),
     }
 }

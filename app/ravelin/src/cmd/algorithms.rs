@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use ravelin_config::value::algorithm;
 use ravelin_pki::algorithm::schemes;
 
-use super::{fail, print};
 use crate::cli::AlgorithmsArgs;
 use crate::daemon::crypto::ike_provider;
+use crate::process::{fail, print};
 
 /// Lists what can protect packets, and what can sign.
 pub fn run(args: &AlgorithmsArgs) -> ExitCode {

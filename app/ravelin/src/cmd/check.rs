@@ -7,10 +7,10 @@ use std::process::ExitCode;
 use ravelin_config::{Model, files};
 use ravelin_types::HostName;
 
-use super::{FAILED, print};
 use crate::cli::CheckArgs;
 use crate::daemon::crypto::ike_provider;
 use crate::daemon::reload::is_own;
+use crate::process::{FAILED, print};
 
 /// Reads every file as the daemon would, and says what is wrong with each.
 pub fn run(args: &CheckArgs) -> ExitCode {

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::CommandFactory;
 use clap_complete::Shell;
 
-use super::{fail, print};
 use crate::cli::Cli;
+use crate::process::{fail, print};
 
 /// Prints what a shell completes by.
 pub fn completion(shell: Shell) -> ExitCode {

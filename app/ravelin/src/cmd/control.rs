@@ -12,7 +12,8 @@ use ravelin_config::command::{self, BadLine, IkeVerb};
 use ravelin_config::{Verb, setkey};
 use ravelin_control::{COMMAND_LINE, Client, INPUT, Message};
 
-use super::{FAILED, USAGE, debug, fail, print, wants_json};
+use super::{debug, wants_json};
+use crate::process::{FAILED, USAGE, fail, print};
 use crate::render;
 
 /// Carries out what was typed behind `ravelin`.

@@ -6,12 +6,12 @@ use std::process::ExitCode;
 
 use tracing_subscriber::EnvFilter;
 
-use super::{USAGE, fail};
 use crate::cli::DaemonArgs;
 use crate::daemon::event_loop::{self, Settings};
 use crate::daemon::keyed::psk::Accounts;
 use crate::daemon::plane;
 use crate::daemon::reload::Files;
+use crate::process::{USAGE, fail};
 
 /// Runs the daemon in the foreground.
 pub fn run(socket: PathBuf, args: DaemonArgs) -> ExitCode {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use ravelin_control::{COMMAND_LINE, Client, ClientError, DEBUG_EVENT, Message};
 
-use super::FAILED;
+use crate::process::FAILED;
 
 /// Registers, asks, and prints; the exit status, and 0 for success.
 pub fn run(socket: &Path, message: &Message) -> u8 {

@@ -11,8 +11,8 @@ use ravelin_decode::keys::{Keys, TABLES};
 use ravelin_decode::render::{json, text};
 use ravelin_decode::{Decoder, Options, capture};
 
-use super::fail;
 use crate::cli::DecodeArgs;
+use crate::process::fail;
 use crate::render::secrecy;
 
 /// The largest file of keys.

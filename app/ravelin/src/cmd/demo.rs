@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use super::fail;
 use crate::cli::DemoArgs;
 use crate::demo;
+use crate::process::fail;
 
 /// Runs the demonstration.
 pub fn run(args: &DemoArgs) -> ExitCode {

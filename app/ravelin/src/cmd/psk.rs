@@ -8,9 +8,10 @@ use anyhow::{Context, Result, bail};
 use ravelin_config::account::Common;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{daemon, fail, print};
+use super::daemon;
 use crate::cli::PskVerb;
 use crate::daemon::keyed::psk::{self, Accounts};
+use crate::process::{fail, print};
 
 /// How long a manager may take to say good-bye and to undo its changes.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -14,7 +14,8 @@ use rustyline::history::MemHistory;
 use rustyline::validate::Validator;
 use rustyline::{CompletionType, Config, Context, Editor, Helper};
 
-use super::{FAILED, USAGE, control, fail, print};
+use super::control;
+use crate::process::{FAILED, USAGE, fail, print};
 
 /// Document 003's prompt.
 const PROMPT: &str = "-> ";

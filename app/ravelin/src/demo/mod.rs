@@ -249,7 +249,7 @@ pub struct Limit {
 
 impl Limit {
     fn new(end: Instant) -> Result<Self> {
-        Ok(Limit { end, interrupted: crate::cmd::wanted_over()? })
+        Ok(Limit { end, interrupted: crate::process::wanted_over()? })
     }
 
     /// Looks until there is something to see.

@@ -18,7 +18,7 @@ use crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
 use crossterm::terminal::{self, Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen};
 use crossterm::{cursor, execute, queue, style::Print};
 
-use crate::cmd::{fail, wanted_over};
+use crate::process::{fail, wanted_over};
 
 /// How long the daemon may take to answer before the view says that it does not.
 const PATIENCE: Duration = Duration::from_secs(5);
