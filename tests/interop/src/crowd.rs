@@ -21,9 +21,11 @@ const FIRST: u16 = 20_000;
 const PATIENCE: Duration = Duration::from_secs(180);
 /// How long one may.
 const EACH: Duration = Duration::from_secs(3);
-/// How long a datagram waits for its answer before it is sent again, and a connection before it is tried again: the kernel
-/// drops the packets of all flows while one asks.
-const AGAIN: Duration = Duration::from_secs(8);
+/// How long at least a datagram waits for its answer before it is sent again, and a connection before it is tried again: the
+/// kernel drops the packets of all flows while one asks.
+const AGAIN: Duration = Duration::from_secs(3);
+/// How much longer each flow waits than the one before it: what all try at the same moment, one only is asked for.
+const LATER: Duration = Duration::from_millis(40);
 /// How often each flow sends while others are not up yet, or are looked for: an SA that carries nothing for long goes.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 /// What each flow sends once all are up, and gets back.
@@ -125,12 +127,13 @@ enum Flow {
 impl Flow {
     /// Brings it up, with one answer.
     fn open(is_tcp: bool, own: SocketAddr, to: SocketAddr, patience: Duration) -> Result<Self> {
+        let again = AGAIN + LATER * u32::from(own.port() - FIRST);
         if is_tcp {
             let stream = wait_for(patience.as_secs(), "a connection", || {
                 let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
                 socket.set_tcp_nodelay(true)?;
                 socket.bind(&own.into())?;
-                socket.connect_timeout(&to.into(), AGAIN).context("connecting")?;
+                socket.connect_timeout(&to.into(), again).context("connecting")?;
                 Ok(TcpStream::from(socket))
             })?;
             stream.set_read_timeout(Some(patience))?;
@@ -140,12 +143,12 @@ impl Flow {
         }
         let socket = UdpSocket::bind(own)?;
         socket.connect(to)?;
-        socket.set_read_timeout(Some(AGAIN))?;
+        socket.set_read_timeout(Some(again))?;
         let end = Instant::now() + patience;
         // The packet that asks for SAs may be dropped, and said to be.
         while socket.send(MARKER).and_then(|_| socket.recv(&mut [0; MARKER.len()])).is_err() {
             ensure!(Instant::now() < end, "no answer");
-            std::thread::sleep(AGAIN / 4);
+            std::thread::sleep(again / 4);
         }
         Ok(Flow::Udp(socket))
     }

@@ -61,22 +61,22 @@ fn cross(scene: &mut Scene<'_>, helper: &str, count: usize, (from, to): (&str, &
     let flows = wait_for(agree, "SAs of its own for each flow on both sides", || named(scene, count))?;
     ask("still")?;
     told("quiet")?;
-    let before = wait_for(agree, "the same counts on both sides", || counted(scene, &flows))?;
+    let before = wait_for(agree, "no states but those of the flows", || counted(scene, &flows))?;
     ask("go")?;
     told("done")?;
     wait_for(agree, "each packet on the pair of its flow", || {
         let after = counted(scene, &flows)?;
         for (flow, now) in after {
             let start = before.get(&flow).with_context(|| format!("{flow} has other SAs now"))?;
-            let (there, back) = (now.sas.0 - start.sas.0, now.sas.1 - start.sas.1);
-            let sent = match (start.sockets, now.sockets) {
-                (Some(start), Some(now)) => (now.0 - start.0, now.1 - start.1),
+            let (peer, own) = (more(start.peer, now.peer), more(start.own, now.own));
+            let sent = match (start.socket, now.socket) {
+                (Some(start), Some(now)) => more(start, now),
                 _ => (ROUNDS, ROUNDS),
             };
             ensure!(sent.0 >= ROUNDS && sent.1 >= ROUNDS, "{flow}: its socket counted {sent:?}");
             ensure!(
-                (there, back) == sent,
-                "the kernels counted {there} and {back} more packets on the SAs of {flow}, its socket {sent:?}"
+                peer == sent && own == sent,
+                "on the SAs of {flow} the peer's kernel counted {peer:?} more packets, Ravelin's {own:?}, its socket {sent:?}"
             );
         }
         Ok(())
@@ -91,12 +91,19 @@ fn cross(scene: &mut Scene<'_>, helper: &str, count: usize, (from, to): (&str, &
     })
 }
 
-/// What was counted of a flow until now.
+/// What was counted of a flow until now. What the peer was sent before it had the SA is on one side only.
 struct Flow {
-    /// By both kernels, on its SAs.
-    sas: Counted,
+    /// By the peer's kernel, on its SAs.
+    peer: Counted,
+    /// By Ravelin's.
+    own: Counted,
     /// Of TCP, by its own socket: acknowledgments are packets, too.
-    sockets: Option<Counted>,
+    socket: Option<Counted>,
+}
+
+/// What came between the two.
+fn more(start: Counted, now: Counted) -> Counted {
+    (now.0 - start.0, now.1 - start.1)
 }
 
 /// The flows by what the peer lists of them, each with the SPIs of what the peer gets and sends: they are as many as there should be,
@@ -120,7 +127,7 @@ fn named(scene: &mut Scene<'_>, count: usize) -> Result<BTreeMap<String, (String
     Ok(flows)
 }
 
-/// What was counted of these flows: both kernels have their states and no others, and have counted the same on each.
+/// What was counted of these flows: both kernels have their states and no others.
 fn counted(scene: &Scene<'_>, flows: &BTreeMap<String, (String, String)>) -> Result<BTreeMap<String, Flow>> {
     let listing = "ip -s xfrm state";
     let kernels =
@@ -135,16 +142,14 @@ fn counted(scene: &Scene<'_>, flows: &BTreeMap<String, (String, String)>) -> Res
     let sockets = sockets(&scene.ravelin_host.sh(&format!("ss -tinHO dport = :{PORT}"))?)?;
     let mut all = BTreeMap::new();
     for (selector, (inbound, outbound)) in flows {
-        let both = |spi: &String| -> Result<u64> {
-            let of = |kernel: &BTreeMap<String, u64>| kernel.get(spi).copied();
-            let (theirs, ours) = (of(&kernels.0), of(&kernels.1));
-            ensure!(theirs == ours, "SA {spi} of {selector}: the peer's kernel counted {theirs:?}, Ravelin's {ours:?}");
-            ours.with_context(|| format!("no kernel has the SA {spi} of {selector}"))
+        let of = |kernel: &BTreeMap<String, u64>| -> Result<Counted> {
+            let on = |spi: &String| kernel.get(spi).copied().with_context(|| format!("no kernel has SA {spi} of {selector}"));
+            Ok((on(inbound)?, on(outbound)?))
         };
-        let sas = (both(inbound)?, both(outbound)?);
+        let (peer, own) = (of(&kernels.0)?, of(&kernels.1)?);
         let port = selector.split_once("/32[tcp/").and_then(|(_, port)| port.strip_suffix(']'));
-        let own = port.map(|port| sockets.get(port).copied().with_context(|| format!("no socket has port {port}")));
-        all.insert(selector.clone(), Flow { sas, sockets: own.transpose()? });
+        let socket = port.map(|port| sockets.get(port).copied().with_context(|| format!("no socket has port {port}")));
+        all.insert(selector.clone(), Flow { peer, own, socket: socket.transpose()? });
     }
     Ok(all)
 }
