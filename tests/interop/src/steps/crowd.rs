@@ -143,7 +143,9 @@ fn counted(scene: &Scene<'_>, flows: &BTreeMap<String, (String, String)>) -> Res
     let mut all = BTreeMap::new();
     for (selector, (inbound, outbound)) in flows {
         let of = |kernel: &BTreeMap<String, u64>| -> Result<Counted> {
-            let on = |spi: &String| kernel.get(spi).copied().with_context(|| format!("no kernel has SA {spi} of {selector}"));
+            let on = |spi: &String| {
+                kernel.get(spi).copied().with_context(|| format!("no kernel has SA {spi} of {selector}"))
+            };
             Ok((on(inbound)?, on(outbound)?))
         };
         let (peer, own) = (of(&kernels.0)?, of(&kernels.1)?);

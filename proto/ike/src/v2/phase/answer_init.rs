@@ -248,9 +248,8 @@ fn agree(
     let offered = &payloads.sa()?.0;
     let sent = Some(payloads.ke()?.method);
     let more = intermediate::supported(payloads);
-    let judge = |remote: &Arc<Remote>| {
-        negotiate::ike(offered, &core.offer(&remote.proposals, true), sent, more, &core.crypto)
-    };
+    let judge =
+        |remote: &Arc<Remote>| negotiate::ike(offered, &core.offer(&remote.proposals, true), sent, more, &core.crypto);
     let mut refusal = None;
     let mut agreed: Option<Agreed<IkeSuite>> = None;
     let mut suited = Vec::new();
