@@ -369,12 +369,12 @@ impl Session {
         self.used.retain(|used| *used != message_id);
     }
 
-    /// The first message of an exchange that the peer begins, and the IV of the next; `None`: it does not verify, or its
-    /// message ID was there before.
+    /// The first message of an exchange that the peer begins, which is told by a payload that such a message has and no other, and
+    /// the IV of the next; `None`: it does not verify, is of another exchange, or its message ID was there before.
     pub(crate) fn open_first(
         &mut self,
         ends: &mut Ends,
-        id: u32,
+        (id, its): (u32, PayloadType),
         first: PayloadType,
         datagram: Datagram<'_>,
         core: &mut Core,
@@ -384,6 +384,11 @@ impl Session {
             core.counters.forged += 1;
             return None;
         };
+        // RFC 2409 §5.5: no hash is over the type of the exchange. Under another one a message must not use up its ID.
+        if opened.0.count(its) == 0 {
+            core.counters.unexpected += 1;
+            return None;
+        }
         if !self.fresh(id) {
             core.counters.repeated += 1;
             return None;

@@ -1,5 +1,7 @@
 //! What no Ravelin sends but others may, under the keys of an ISAKMP SA: two endpoints, one of which is made to say it.
 
+mod hostile;
+
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec;
@@ -7,25 +9,37 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use ravelin_testkit::SeededRandom;
+use ravelin_types::dataplane::DataPlaneOp;
+use ravelin_types::lifetime::Lifetime;
+use ravelin_types::options::SaOptions;
+use ravelin_types::pfp::Pfp;
+use ravelin_types::policy::{Action, Domain, Mode, Policy, PolicyId, Protection, Ways};
 use ravelin_types::proposal::{Proposal, ProtocolId};
+use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::{EncrId, KeMethod, PrfId, Transform};
 use ravelin_types::{Carrier, Identity, Instant};
+use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v1::{Attribute, IkeAttribute, IpsecAttribute, LifeType, NotifyType, Payload};
 
-use super::exchange::informational;
 use super::phase::Phase;
-use super::session::about_ike;
+use super::session::{Session, about_ike};
 use crate::config::{IkeVersion, Liveness, LocalAuth, RemoteAuth, Retransmission, Rounds, V1};
-use crate::ike_sa::{self, Ends, IkeSa};
-use crate::{Command, Config, Datagram, Endpoint, Event, Input, Output, Remote, Transmit};
+use crate::ike_sa::{self, Ends};
+use crate::{ChildPolicy, Command, Config, Datagram, Endpoint, Event, Input, Output, Remote, Transmit};
 
 const SECRET: &[u8] = b"a secret that is long enough";
 const ENDS: [&str; 2] = ["192.0.2.1", "192.0.2.2"];
+const POLICY: PolicyId = PolicyId(7);
 
 struct Side {
     endpoint: Endpoint,
+    now: Instant,
     sent: Vec<Transmit>,
     events: Vec<Event>,
+    /// How many SAs the data plane has.
+    sas: usize,
+    /// The message ID of what it was last made to say.
+    said: u32,
 }
 
 fn remote(own: &str, peer: &str) -> Remote {
@@ -60,43 +74,104 @@ fn remote(own: &str, peer: &str) -> Remote {
     }
 }
 
+fn esp() -> Proposal {
+    Proposal { protocol: ProtocolId::ESP, transforms: vec![Transform::Encr(EncrId::AES_GCM_16, Some(128))] }
+}
+
+fn policy(own: &str, peer: &str) -> ChildPolicy {
+    let [local, remote] = [own, peer].map(|end| end.parse().unwrap());
+    ChildPolicy {
+        policy: Policy {
+            id: POLICY,
+            name: "policy".into(),
+            domain: Domain::default(),
+            priority: 10,
+            local: vec![TrafficSelector::host(local)],
+            remote: vec![TrafficSelector::host(remote)],
+            action: Action::Protect(Protection {
+                mode: Mode::Tunnel,
+                local: Some(local),
+                remote,
+                pfp: Pfp::NONE,
+                lifetime: Lifetime::default(),
+                replay_window: 64,
+                options: SaOptions::default(),
+            }),
+            ways: Ways::default(),
+        },
+        remote: "peer".into(),
+        proposals: vec![esp()],
+        ah: Vec::new(),
+        dynamic: Default::default(),
+        names: Vec::new(),
+    }
+}
+
 fn at(seconds: u64) -> Instant {
     Instant::from_duration(Duration::from_secs(seconds))
 }
 
 impl Side {
     fn new(own: &str, peer: &str, seed: u64) -> Self {
-        let config = Config { remotes: vec![remote(own, peer)], ..Config::default() };
+        let config =
+            Config { remotes: vec![remote(own, peer)], policies: vec![policy(own, peer)], ..Config::default() };
         let rng = Box::new(SeededRandom::new(seed));
         let endpoint = Endpoint::new(Arc::new(config), ravelin_crypto_aws_lc::provider(), rng, at(1000));
-        Side { endpoint, sent: Vec::new(), events: Vec::new() }
+        Side { endpoint, now: at(1000), sent: Vec::new(), events: Vec::new(), sas: 0, said: 0 }
     }
 
     fn input(&mut self, input: Input<'_>, now: Instant) {
+        self.now = now;
         self.endpoint.handle(input, now);
-        self.drain();
-    }
-
-    fn drain(&mut self) {
         loop {
             match self.endpoint.poll() {
                 Output::Transmit(message) => self.sent.push(message),
                 Output::Event(event) => self.events.push(event),
+                Output::Apply(op, what) => {
+                    match what {
+                        DataPlaneOp::AddSa(_) => self.sas += 1,
+                        DataPlaneOp::DeleteSa(_) => self.sas -= 1,
+                        _ => {}
+                    }
+                    self.endpoint.handle(Input::Done(op, Ok(()).into()), now);
+                }
                 Output::Wait(_) => return,
                 other => panic!("{other:?}"),
             }
         }
     }
 
+    /// The newest ISAKMP SA.
+    fn newest(&self) -> (&Ends, &Session) {
+        let newest = self.endpoint.core.table.iter().max_by_key(|sa| sa.ends.serial).unwrap();
+        let ike_sa::Phase::V1(Phase::Session(session)) = &newest.phase else { panic!("no session") };
+        (&newest.ends, session)
+    }
+
     /// Says it, in an informational exchange of the newest ISAKMP SA.
     fn say(&mut self, notify: impl FnOnce(&Ends) -> Payload) {
-        let core = &mut self.endpoint.core;
-        let newest = core.table.iter().max_by_key(|sa| sa.ends.serial).map(|sa| sa.ends.our_spi()).unwrap();
-        let IkeSa { ends, phase } = core.table.take(newest).unwrap();
-        let ike_sa::Phase::V1(Phase::Session(mut session)) = phase else { panic!("no session") };
-        informational::send(&mut session, &ends, vec![notify(&ends)], core);
-        core.table.insert(Phase::Session(session).with(ends));
-        self.drain();
+        self.say_in(ExchangeType::INFORMATIONAL_V1, |ends| vec![notify(ends)]);
+    }
+
+    /// Says it, as the first message of an exchange under the newest ISAKMP SA.
+    fn say_in(&mut self, exchange: ExchangeType, payloads: impl FnOnce(&Ends) -> Vec<Payload>) {
+        self.said += 1;
+        let (ends, Session { secured, .. }) = self.newest();
+        let iv = secured.exchange_iv(self.said);
+        let header = ends.header_v1(exchange, self.said);
+        let (message, _) = secured.seal_hashed(&iv, header, &[], payloads(ends)).unwrap();
+        let message = Transmit::new(ends.way(), message);
+        self.sent.push(message);
+    }
+
+    /// The same without a hash over it.
+    fn say_bare(&mut self, exchange: ExchangeType, payloads: impl FnOnce(&Ends) -> Vec<Payload>) {
+        self.said += 1;
+        let (ends, Session { secured, .. }) = self.newest();
+        let header = ends.header_v1(exchange, self.said);
+        let (message, _) = secured.seal(&secured.exchange_iv(self.said), header, &payloads(ends)).unwrap();
+        let message = Transmit::new(ends.way(), message);
+        self.sent.push(message);
     }
 }
 

@@ -101,6 +101,11 @@ pub(crate) fn handle(
         core.counters.forged += 1;
         return None;
     };
+    // As in `Session::open_first`: what begins another exchange is no informational message.
+    if [PayloadType::V1_SA, PayloadType::V1_CFG].iter().any(|kind| payloads.count(*kind) > 0) {
+        core.counters.unexpected += 1;
+        return None;
+    }
     // CONNECTED is the one notification that belongs to an exchange and has its ID (RFC 2408 §3.1).
     if payloads.notify(NotifyType::CONNECTED).is_some() {
         quick_mode::connected(session, ends, header.message_id, core);

@@ -128,7 +128,9 @@ pub(crate) fn handle(
 
 /// The peer asks or sets.
 fn begun(session: &mut Session, ends: &mut Ends, id: u32, first: PayloadType, datagram: Datagram<'_>, core: &mut Core) {
-    let Some((payloads, iv)) = session.open_first(ends, id, first, datagram, core) else { return };
+    let Some((payloads, iv)) = session.open_first(ends, (id, PayloadType::V1_CFG), first, datagram, core) else {
+        return;
+    };
     let Ok(cfg) = payloads.cfg().cloned() else {
         core.counters.unexpected += 1;
         return;

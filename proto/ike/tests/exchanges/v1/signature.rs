@@ -13,7 +13,7 @@ use ravelin_types::{Identity, Secret};
 
 use super::{comes_up_without, v1};
 use crate::lab::{Lab, POLICY, SECRET};
-use crate::papers::{Papers2, trust};
+use crate::papers::{Papers2, give_key, trust};
 
 fn lab(papers: &Papers2, aggressive: bool, change: impl FnOnce(&mut Config, &mut Config)) -> Lab {
     papers.lab(|a, b| {
@@ -105,6 +105,22 @@ fn a_certificate_for_somebody_else_proves_nothing() {
     lab.settle();
     lab.b.failure(Part::Certificate);
     nothing(&mut lab);
+}
+
+// Row 38 of docs/HISTORY.md: a good certificate, and a signature by a key that is not its own.
+#[test]
+fn a_certificate_without_its_key_proves_nothing() {
+    for kind in [Kind::Rsa, Kind::P256] {
+        let papers = Papers2::new(kind);
+        for aggressive in [false, true] {
+            let mut lab = lab(&papers, aggressive, |_, _| ());
+            give_key(&mut lab.a, &papers.b);
+            lab.a.command(Command::Initiate(POLICY));
+            lab.settle();
+            lab.b.failure(Part::Certificate);
+            nothing(&mut lab);
+        }
+    }
 }
 
 // Rows 78 to 84: a signature that was bent anywhere, cut, prolonged, or made by another scheme.

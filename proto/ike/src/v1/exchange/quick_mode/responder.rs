@@ -55,7 +55,9 @@ pub(super) fn begun(
     core: &mut Core,
 ) {
     let id = header.message_id;
-    let Some((payloads, iv)) = session.open_first(ends, id, first, datagram, core) else { return };
+    let Some((payloads, iv)) = session.open_first(ends, (id, PayloadType::V1_SA), first, datagram, core) else {
+        return;
+    };
     if payloads.notify(NotifyType::INITIAL_CONTACT).is_some_and(|notify| notify.protocol == ProtocolId::IKE) {
         session.first_contact(ends, core);
     }
