@@ -22,7 +22,7 @@ fn more(config: &mut Config, methods: &[(u8, KeMethod)]) {
 }
 
 /// Both sides with these.
-fn both(methods: &[(u8, KeMethod)]) -> Lab {
+pub fn both(methods: &[(u8, KeMethod)]) -> Lab {
     Lab::with(|a, b| {
         more(a, methods);
         more(b, methods);

@@ -13,21 +13,22 @@ use ravelin_types::{IdType, Identity};
 use ravelin_wire::ike::header::{ExchangeType, PayloadType};
 use ravelin_wire::ike::v2::{AnySpi, AuthMethod, Chain, Ke, NotifyType, Payload, Ts, TsEntry, TsType};
 
-use super::{child_payloads, errors, fresh, keyed, up};
+use super::{errors, every_request, fresh, keyed, up};
 use crate::lab::*;
-use crate::v2::peer::{self, FIRST};
+use crate::v2::peer;
 
 // Rows 14, 26, 31: every exchange before IKE_AUTH, protected by the keys of IKE_SA_INIT.
 // RFC 7296 §1: the order of the exchanges.
 #[test]
 fn nothing_but_ike_auth_comes_after_ike_sa_init() {
     let (mut host, mut peer) = keyed();
+    let requests = every_request(&mut peer);
     for exchange in (0..=255).map(ExchangeType).filter(|exchange| *exchange != ExchangeType::IKE_AUTH) {
         for id in [0, 1, 2] {
-            let mut payloads = child_payloads(FIRST);
-            payloads.insert(1, peer::nonce(&[9; 32]));
-            let message = peer.seal(exchange, false, id, &payloads);
-            peer.send(&mut host, &message);
+            for payloads in &requests {
+                let message = peer.seal(exchange, false, id, payloads);
+                peer.send(&mut host, &message);
+            }
             let message = peer.seal(exchange, true, id, &[]);
             peer.send(&mut host, &message);
         }
@@ -161,27 +162,47 @@ fn ike_proposals_need_one_of_each_type() {
     }
 }
 
-// Rows 17 and 34: each registered transform alone is refused, not looked up and missed later.
+// Rows 17 and 34: each registered transform alone is refused, and so are reserved numbers and those of private use; none is looked up
+// and missed later.
 #[test]
 fn an_offer_of_anything_else_is_refused() {
-    for id in 0..64u16 {
-        for (index, transform) in [
-            (0, Transform::Encr(EncrId(id), Some(128))),
-            (1, Transform::Prf(PrfId(id))),
-            (2, Transform::Ke(KeMethod(id))),
+    let cbc = Proposal {
+        protocol: ProtocolId::IKE,
+        transforms: vec![
+            Transform::Encr(EncrId::AES_CBC, Some(128)),
+            Transform::Prf(PrfId::HMAC_SHA2_256),
+            Transform::Ke(KeMethod::CURVE25519),
+            Transform::Integ(IntegId::HMAC_SHA2_256_128),
+        ],
+    };
+    let gcm = ike_proposal(KeMethod::CURVE25519);
+    for id in (0..64u16).chain([255, 256, 1023, 1024, 1025, 1040, 0x7fff, 0x8000, 65535]) {
+        for (wanted, index, transform) in [
+            (&gcm, 0, Transform::Encr(EncrId(id), Some(128))),
+            (&gcm, 0, Transform::Encr(EncrId(id), None)),
+            (&gcm, 1, Transform::Prf(PrfId(id))),
+            (&gcm, 2, Transform::Ke(KeMethod(id))),
+            (&cbc, 3, Transform::Integ(IntegId(id))),
+            (&gcm, 2, Transform::Unknown { kind: TransformType(14 + (id % 240) as u8), id }),
         ] {
-            let wanted = ike_proposal(KeMethod::CURVE25519);
             if wanted.transforms[index] == transform {
                 continue;
             }
             let (mut host, mut peer) = fresh();
+            host.configure(|config| config.remotes[0].proposals.push(cbc.clone()));
             let mut payloads = peer.init_payloads();
-            let mut proposal = wanted;
+            let mut proposal = wanted.clone();
             proposal.transforms[index] = transform;
             payloads[0] = peer::sa_of(proposal, AnySpi::None);
             let message = peer.init_message(&payloads);
             peer.send(&mut host, &message);
             assert!(host.endpoint.ike_sas().is_empty(), "{transform:?}");
+            host.failure(Part::IkeProposal);
+            host.sent.clear();
+            // The right one is still welcome.
+            let request = peer.init_request();
+            peer.send(&mut host, &request);
+            assert_eq!(host.ike().state, "IKE_SA_INIT");
         }
     }
 }
@@ -214,17 +235,19 @@ fn what_the_provider_lacks_is_neither_offered_nor_chosen() {
 // Rows 19, 25, 32: values that are none, and groups that are none.
 #[test]
 fn bad_key_exchange_values_end_in_a_refusal() {
-    for (method, len) in [
-        (KeMethod::CURVE25519, 32),
-        (KeMethod::ECP256, 64),
-        (KeMethod::ECP384, 96),
-        (KeMethod::MODP2048, 256),
-        (KeMethod::MODP3072, 384),
-    ] {
+    // What else there is below and above the primes is in `every_vector_agrees` of the providers.
+    for alg in crate::lab::provider().ke {
+        let (method, len) = (alg.id(), alg.public_len().0);
         for data in [vec![], vec![0], vec![0; len - 1], vec![0; len], vec![0xff; len], vec![0; len + 1], vec![0; 4096]]
         {
-            // 2^255 - 1 reduces to 18, a valid point: RFC 7748 §5 masks and reduces.
-            if method == KeMethod::CURVE25519 && data == [0xff; 32] {
+            // RFC 7748 §5 masks and reduces: 2^255 - 1 is 18, a valid point.
+            let reduces = [KeMethod::CURVE25519, KeMethod::CURVE448].contains(&method);
+            if reduces && data == vec![0xff; len] {
+                continue;
+            }
+            // FIPS 203 §7.2: any numbers below the modulus make a key, zero among them.
+            let kem = [KeMethod::ML_KEM_512, KeMethod::ML_KEM_768, KeMethod::ML_KEM_1024].contains(&method);
+            if kem && data == vec![0; len] {
                 continue;
             }
             let (mut host, mut peer) = fresh();
@@ -318,12 +341,23 @@ fn bad_selectors_never_reach_the_data_plane() {
     }
 }
 
-// Rows 54, 23: identities of every type and length.
+// Rows 54, 23, 29: identities of every type and length, and those that begin as an encoded one does.
 #[test]
 fn identities_of_any_form_do_not_authenticate() {
+    let long = [0usize, 1, 3, 4, 5, 15, 16, 17, 255, 256, 4096, 63_000].map(|len| vec![b'%'; len]);
+    let encoded = [
+        &[0x30][..],
+        &[0x31],
+        &[0x30, 0],
+        &[0x30, 1],
+        &[0x30, 0x80],
+        &[0x30, 0x7f, 1],
+        &[0x31, 0x81, 0],
+        &[0x30, 0x84, 0xff, 0xff, 0xff, 0xff],
+    ];
     for kind in (0..=15).chain([201, 255]).map(IdType) {
-        for len in [0usize, 1, 3, 4, 5, 15, 16, 17, 255, 256, 4096, 60000] {
-            let Some(identity) = Identity::parse(kind, &vec![b'%'; len]) else { continue };
+        for data in long.iter().map(Vec::as_slice).chain(encoded) {
+            let Some(identity) = Identity::parse(kind, data) else { continue };
             let (mut host, mut peer) = keyed();
             let payloads = peer.auth_request_as(identity, AuthMethod::SHARED_KEY);
             let answer = peer.ask(&mut host, ExchangeType::IKE_AUTH, &payloads);
@@ -341,6 +375,61 @@ fn identities_of_any_form_do_not_authenticate() {
     peer.send(&mut host, &message);
     let answer = host.take();
     assert_eq!(errors(&peer.open(&answer)), [NotifyType::INVALID_SYNTAX]);
+}
+
+// Row 28: distinguished names that are cut short, empty, of another order, of other string types, or a part of the one that is expected.
+#[test]
+fn distinguished_names_are_the_one_that_is_expected_or_none() {
+    let attribute = |kind: u8, tag: u8, text: &[u8]| {
+        let value = [&[0x06, 3, 0x55, 4, kind, tag, text.len() as u8][..], text].concat();
+        [&[0x31, value.len() as u8 + 2, 0x30, value.len() as u8][..], &value].concat()
+    };
+    let name = |parts: &[Vec<u8>]| {
+        let body = parts.concat();
+        [&[0x30, body.len() as u8][..], &body].concat()
+    };
+    let (organization, common) = (attribute(10, 0x0c, b"Ravelin"), attribute(3, 0x0c, b"a"));
+    let expected = name(&[organization.clone(), common.clone()]);
+    let judged = |data: &[u8]| {
+        let (mut host, mut peer) = keyed();
+        host.configure(|config| {
+            config.remotes[0].remote_id = Identity::parse(IdType::DER_ASN1_DN, &expected).unwrap();
+        });
+        let Some(identity) = Identity::parse(IdType::DER_ASN1_DN, data) else { return false };
+        let payloads = peer.auth_request_as(identity, AuthMethod::SHARED_KEY);
+        let answer = peer.ask(&mut host, ExchangeType::IKE_AUTH, &payloads);
+        let taken = errors(&answer).is_empty();
+        assert!(taken || errors(&answer) == [NotifyType::AUTHENTICATION_FAILED]);
+        assert_eq!(host.sas.is_empty(), !taken);
+        taken
+    };
+    assert!(judged(&expected));
+    for len in 0..expected.len() {
+        assert!(!judged(&expected[..len]), "{len} octets");
+        let mut mended = expected[..len].to_vec();
+        if len >= 2 {
+            mended[1] = len as u8 - 2;
+            assert!(!judged(&mended), "{len} octets, with that length");
+        }
+    }
+    for (why, other) in [
+        ("empty", name(&[])),
+        ("of another string type", name(&[attribute(10, 0x13, b"Ravelin"), common.clone()])),
+        ("a part of it", name(std::slice::from_ref(&organization))),
+        ("in another order", name(&[common.clone(), organization.clone()])),
+        ("more behind", name(&[organization.clone(), common.clone(), common.clone()])),
+        ("the beginning of a value", name(&[attribute(10, 0x0c, b"Raveli"), common.clone()])),
+        ("more of a value", name(&[attribute(10, 0x0c, b"Ravelin\0x"), common.clone()])),
+        ("another attribute", name(&[attribute(11, 0x0c, b"Ravelin"), common.clone()])),
+        ("octets that are no characters", name(&[attribute(10, 0x0c, &[0xff; 7]), common.clone()])),
+        ("a number", name(&[attribute(10, 2, b"Ravelin"), common.clone()])),
+        ("octets behind", [&expected[..], &[0]].concat()),
+        ("lengths beyond", [&[0x30, 0x84, 0xff, 0xff, 0xff, 0xff][..], &expected[2..]].concat()),
+        ("a length without end", [&[0x30, 0x80][..], &expected[2..], &[0, 0]].concat()),
+        ("a thousand deep", [0x30, 0x80].repeat(1000)),
+    ] {
+        assert!(!judged(&other), "{why}");
+    }
 }
 
 // Row 59: no other method of authentication passes for a pre-shared key.

@@ -8,7 +8,7 @@ use ravelin_types::{Identity, Secret, Spi};
 use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v2::{AuthMethod, Delete, Fragment, NotifyType, Payload};
 
-use super::{child_payloads, is_down, state, up};
+use super::{child_payloads, every_request, is_down, state, up};
 use crate::lab::*;
 use crate::v2::peer::{self, FIRST, Peer, deleted, notifies};
 
@@ -38,16 +38,17 @@ fn assert_refused(host: &mut Host, peer: &Peer, told: NotifyType) {
 fn nothing_is_heard_from_a_responder_before_ike_auth() {
     let (mut host, mut peer) = asked();
     let before = state(&host);
+    let requests = every_request(&mut peer);
     for exchange in (0..=255).map(ExchangeType) {
         for id in [0, 1, 2] {
             for response in [false, true] {
                 if (exchange, response) == (ExchangeType::IKE_AUTH, true) && id == 1 {
                     continue;
                 }
-                let mut payloads = child_payloads(FIRST);
-                payloads.insert(1, peer::nonce(&[9; 32]));
-                let message = peer.seal(exchange, response, id, &payloads);
-                peer.send(&mut host, &message);
+                for payloads in &requests {
+                    let message = peer.seal(exchange, response, id, payloads);
+                    peer.send(&mut host, &message);
+                }
             }
         }
     }
@@ -190,6 +191,25 @@ fn an_answer_of_one_error_is_the_end_and_of_one_beside_auth_is_not() {
         assert_eq!(host.ike().state, "ESTABLISHED", "{kind}");
         assert!(host.sas.is_empty() && host.sent.is_empty());
         assert_eq!(host.failures().len(), 1);
+    }
+}
+
+// Row 53: what comes with a refusal reaches logs and terminals only in printable characters.
+#[test]
+fn reports_of_refusals_hold_no_control_characters() {
+    for data in [&b"\x1b[2J\x1b]0;owned\x07"[..], b"a\nIKE SA up\r\n", b"$(reboot)\0`id`%n%s", &[0xff; 40]] {
+        for kind in [NotifyType::AUTHENTICATION_FAILED, NotifyType::INVALID_KE_PAYLOAD, NotifyType(8000)] {
+            let (mut host, mut peer) = asked();
+            peer.answer(&mut host, ExchangeType::IKE_AUTH, 1, &[peer::notify(kind, data)]);
+            let report = host.failures()[0].to_string();
+            assert!(report.chars().all(|c| !c.is_control()), "{report:?}");
+        }
+        let (mut host, mut peer) = up();
+        host.command(Command::RekeyChild(POLICY));
+        let (id, _) = peer.asked(&mut host);
+        let refusal = [peer::notify(NotifyType::NO_PROPOSAL_CHOSEN, data)];
+        peer.answer(&mut host, ExchangeType::CREATE_CHILD_SA, id, &refusal);
+        assert!(host.failures()[0].to_string().chars().all(|c| !c.is_control()));
     }
 }
 

@@ -1,0 +1,173 @@
+//! Payloads and exchanges in an order, a number or a size that nobody awaits.
+
+use ravelin_ike::Command;
+use ravelin_ike::explain::Part;
+use ravelin_testkit::papers::Kind;
+use ravelin_types::transform::KeMethod;
+use ravelin_types::{IdType, Identity, IkeSpi, Spi};
+use ravelin_wire::ike::header::{ExchangeType, PayloadType};
+use ravelin_wire::ike::v2::{Cert, CertEncoding, Chain, Delete, Id, Message, NotifyType, Payload, emit};
+
+use super::{fresh, is_down, said_otherwise, state, up};
+use crate::lab::*;
+use crate::papers::Papers2;
+use crate::v2::peer::{self, FIRST, Peer, notifies};
+use crate::v2::signature::begin;
+
+const SECOND: Spi = Spi(0x0abc_0002);
+
+/// Each payload of `whole` that must be there left out, and each there twice; the first `count` must.
+fn lacking_or_doubled(whole: &[Payload], count: usize) -> Vec<Vec<Payload>> {
+    let less = (0..count).map(|at| [&whole[..at], &whole[at + 1..]].concat());
+    let more = (0..count).map(|at| [&whole[..at], &whole[at..=at], &whole[at..]].concat());
+    less.chain(more).collect()
+}
+
+// Row 21: an answer to IKE_SA_INIT is under no key, so a bad one is dropped, and the right one still counts.
+#[test]
+fn the_answer_of_ike_sa_init_needs_each_payload_once() {
+    let mut host = Host::new(config(B, A), 2);
+    let mut peer = Peer::new(9);
+    host.command(Command::Initiate(POLICY));
+    let request = host.take();
+    let answer = peer.answer_init(&request.data);
+    let parsed = Message::parse(&answer).unwrap();
+    let bad = lacking_or_doubled(&parsed.payloads, 3);
+    for payloads in &bad {
+        peer.send(&mut host, &emit(&parsed.header, &Chain::new(payloads).unwrap()));
+        assert!(host.sent.is_empty(), "{payloads:?}");
+    }
+    assert_eq!((host.ike().state, host.endpoint.counters().malformed), ("IKE_SA_INIT", bad.len() as u64));
+    peer.send(&mut host, &answer);
+    let (id, _) = peer.asked(&mut host);
+    let payloads = peer.auth_answer();
+    peer.answer(&mut host, ExchangeType::IKE_AUTH, id, &payloads);
+    assert_eq!((host.ike().state, host.failures()), ("ESTABLISHED", vec![]));
+}
+
+// Row 21: the peer holds an IKE SA that cannot be used, so all of it is given up: <-- HDR, SK {D(IKE)}
+#[test]
+fn the_answer_to_a_rekey_of_the_ike_sa_needs_each_payload_once() {
+    let (_, ke) = peer::fresh_ke(&mut Peer::new(3).rng);
+    let sa = peer::sa_of(ike_proposal(KeMethod::CURVE25519), IkeSpi(0xab).into());
+    for payloads in lacking_or_doubled(&[sa, peer::nonce(&[9; 32]), ke], 3) {
+        let (mut host, mut peer) = up();
+        let sas = host.sas.len();
+        host.command(Command::RekeyIke("peer".into()));
+        let (id, _) = peer.asked(&mut host);
+        peer.answer(&mut host, ExchangeType::CREATE_CHILD_SA, id, &payloads);
+        assert_eq!((host.failures().len(), host.sas.len()), (1, sas), "{payloads:?}");
+        let (_, asked) = peer.asked(&mut host);
+        assert_eq!(asked, [Payload::Delete(Delete::Ike)], "{payloads:?}");
+    }
+}
+
+// Row 14: while a request is open, only an answer of its exchange and number is one; whatever else comes is dropped, and the
+// answer still counts.
+#[test]
+fn an_open_request_takes_no_answer_of_another_exchange() {
+    let [tsi, tsr] = peer::ts(B, A);
+    let child = vec![peer::sa(vec![peer::answered_esp()], SECOND.into()), peer::nonce(&[9; 32]), tsi, tsr];
+    let ike = {
+        let (_, ke) = peer::fresh_ke(&mut Peer::new(3).rng);
+        vec![peer::sa_of(ike_proposal(KeMethod::CURVE25519), IkeSpi(0xab).into()), peer::nonce(&[9; 32]), ke]
+    };
+    let (create, inform) = (ExchangeType::CREATE_CHILD_SA, ExchangeType::INFORMATIONAL);
+    for (command, exchange, answer) in [
+        (Command::RekeyChild(POLICY), create, child),
+        (Command::RekeyIke("peer".into()), create, ike),
+        (Command::CheckLiveness("peer".into()), inform, vec![]),
+        (Command::TerminateChild(Some(POLICY)), inform, vec![peer::delete(&[FIRST])]),
+        (Command::TerminateIke(None), inform, vec![]),
+    ] {
+        let (mut host, mut peer) = up();
+        host.command(command);
+        let (id, _) = peer.asked(&mut host);
+        let before = state(&host);
+        let others = (0..=255).map(ExchangeType).filter(|other| *other != exchange).map(|other| (other, id));
+        let mut dropped = 0;
+        for (exchange, id) in others.chain([id + 1, id + 2, u32::MAX].map(|id| (exchange, id))) {
+            peer.answer(&mut host, exchange, id, &answer);
+            dropped += 1;
+        }
+        assert_eq!((state(&host), host.endpoint.counters().outside_window), (before, dropped));
+        assert!(host.sent.is_empty() && host.failures().is_empty());
+        peer.answer(&mut host, exchange, id, &answer);
+        assert_eq!((host.endpoint.counters().outside_window, host.failures()), (dropped, vec![]));
+    }
+}
+
+// Row 36: payloads of 0 to 4 octets of every type, under the keys of an IKE SA and in the first message.
+#[test]
+fn payloads_of_no_length_end_the_walk() {
+    for kind in (1..=255).map(PayloadType) {
+        for len in 0..=4u8 {
+            let (mut host, mut peer) = up();
+            let before = state(&host);
+            let answer = peer.ask_bytes(&mut host, ExchangeType::INFORMATIONAL, kind, &[kind.0, 0, 0, len]);
+            // A payload that names its own type as the next runs into the end of what is there.
+            assert_eq!(notifies(&answer), [NotifyType::INVALID_SYNTAX], "{kind} of length {len}");
+            assert!(is_down(&host));
+            let (mut host, mut peer) = up();
+            let answer = peer.ask_bytes(&mut host, ExchangeType::INFORMATIONAL, kind, &[0, 0, 0, len]);
+            assert!(answer.is_empty() || notifies(&answer) == [NotifyType::INVALID_SYNTAX], "{kind}: {answer:?}");
+            assert_eq!(answer.is_empty(), !is_down(&host));
+            assert!(is_down(&host) || len == 4 && state(&host) == before, "{kind} of length {len}");
+        }
+    }
+    let (mut host, mut peer) = fresh();
+    let request = peer.init_request();
+    for kind in 1..=255 {
+        for len in 0..=4 {
+            for next in [0, kind] {
+                let mut message = request[..28].to_vec();
+                (message[16], message[27]) = (kind, 32);
+                message[24..27].fill(0);
+                message.extend([next, 0, 0, len]);
+                peer.send(&mut host, &message);
+                assert!(host.endpoint.ike_sas().is_empty());
+                assert!(host.sent.drain(..).all(|answer| answer.data.len() <= 36), "type {kind} of length {len}");
+            }
+        }
+    }
+    peer.send(&mut host, &request);
+    assert_eq!(host.ike().state, "IKE_SA_INIT");
+}
+
+// Row 54: certificates before the identity, of any number and size, and an identity of any size behind them. The order of payloads says
+// nothing (RFC 7296 §2.5), and who is not known stays so.
+#[test]
+fn certificates_before_the_identity_make_nobody_of_it() {
+    let papers = Papers2::new(Kind::P256);
+    let judged = |change: &dyn Fn(&mut Vec<Payload>)| {
+        let mut lab = papers.lab(|_, _| ());
+        begin(&mut lab);
+        assert!(lab.a.answer());
+        let request = lab.a.take();
+        let request = said_otherwise(&lab.b, &request, |_, payloads| change(payloads));
+        lab.b.receive(&request);
+        lab.settle();
+        lab
+    };
+    let mut lab = judged(&|payloads| payloads.reverse());
+    lab.settle();
+    lab.assert_mirrored();
+    assert_eq!(lab.b.children().len(), 1);
+    let junk = |count: usize, len: usize| {
+        let one = move || Payload::Cert(Cert { encoding: CertEncoding(4), data: vec![0x30; len] });
+        (0..count).map(move |_| one())
+    };
+    for (count, cert, id) in [(0, 0, 40_000), (1, 10_000, 40_000), (16, 1000, 0), (40, 0, 255), (17, 500, 4000)] {
+        for kind in [IdType::FQDN, IdType::RFC822_ADDR, IdType::DER_ASN1_DN, IdType::DER_ASN1_GN, IdType::KEY_ID] {
+            let lab = judged(&|payloads| {
+                payloads.retain(|payload| !matches!(payload, Payload::IdI(_)));
+                let identity = Identity::parse(kind, &vec![0x30; id]).unwrap();
+                payloads.insert(0, Payload::IdI(Id::new(identity)));
+                payloads.splice(0..0, junk(count, cert));
+            });
+            assert!(lab.b.sas.is_empty() && lab.b.children().is_empty(), "{count} of {cert}, {kind:?} of {id}");
+            assert!(matches!(lab.b.failures()[0].part, Part::Identity | Part::Certificate), "{:?}", lab.b.failures());
+            assert!(lab.a.sas.is_empty() && lab.a.endpoint.ike_sas().is_empty());
+        }
+    }
+}
