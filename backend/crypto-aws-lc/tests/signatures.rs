@@ -195,6 +195,196 @@ fn modulus(spki: &[u8]) -> Vec<u8> {
     spki[at..at + 256].to_vec()
 }
 
+/// A key of RSA, and what has a signature open to any block of octets.
+struct Forger {
+    public: Box<dyn PublicKey>,
+    folder: std::path::PathBuf,
+}
+
+impl Forger {
+    /// A forger needs no private key where the exponent is 3 and the block leaves room; this one has it, and so any block.
+    fn new(exponent: u32) -> Self {
+        let folder = std::env::temp_dir().join(format!("ravelin-forger-{exponent}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let option = format!("rsa_keygen_pubexp:{exponent}");
+        let bits = ["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-pkeyopt"];
+        let pem = generated(&[&bits[..], &[&option]].concat());
+        let private = Contents::read(&pem, None).unwrap().private_keys.remove(0);
+        std::fs::write(folder.join("key.pem"), pem).unwrap();
+        let private = signatures().private_key(private.expose()).unwrap();
+        Forger { public: signatures().public_key(&private.public_info()).unwrap(), folder }
+    }
+
+    fn takes(&self, scheme: SignatureScheme, message: &[u8], block: &[u8]) -> bool {
+        assert_eq!(block.len(), 256);
+        let [key, data] = ["key.pem", "block"].map(|name| self.folder.join(name));
+        std::fs::write(&data, block).unwrap();
+        let (key, data) = (key.to_str().unwrap(), data.to_str().unwrap());
+        let raw = ["pkeyutl", "-decrypt", "-pkeyopt", "rsa_padding_mode:none", "-inkey", key, "-in", data];
+        self.public.verify(scheme, message, &generated(&raw)).is_ok()
+    }
+}
+
+impl Drop for Forger {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// `00 01 FF .. FF 00` and what is padded so.
+fn padded(what: &[u8]) -> Vec<u8> {
+    [&[0, 1][..], &vec![0xff; 253 - what.len()], &[0], what].concat()
+}
+
+/// So few octets of padding, and octets behind that make up for it.
+fn garbage_behind(padding: usize, what: &[u8]) -> Vec<u8> {
+    let mut block = [&[0, 1][..], &vec![0xff; padding], &[0], what].concat();
+    block.resize(256, 0x5a);
+    block
+}
+
+// Rows 3, 4 and 81 of docs/HISTORY.md: what RFC 8017 §8.2.2 lets stand in a signature is one encoding; anything else that looks like it
+// is refused, of IKEv1 (the hash alone) and of IKEv2 (DigestInfo), whatever the exponent.
+#[test]
+fn paddings_that_are_not_the_one_encoding_are_refused() {
+    let message = b"message";
+    let hash = generated_hash(message);
+    let short_hash = &hash[..20];
+    let info = |head: &[u8], hash: &[u8]| [head, hash].concat();
+    let oid = [0x06, 9, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 1];
+    // SEQUENCE { SEQUENCE { SHA-256, parameters }, OCTET STRING }
+    let digest = |parameters: &[u8], hash: &[u8]| {
+        let algorithm = der(0x30, &[&oid, parameters]);
+        der(0x30, &[&algorithm, &der(4, &[hash])])
+    };
+    let right = digest(&[5, 0], &hash);
+    for exponent in [3, 65_537] {
+        let forger = Forger::new(exponent);
+        let (bare, named) = (SignatureScheme::Bare, SignatureScheme::RsaPkcs1(HashAlg::Sha256));
+        assert!(forger.takes(bare, short_hash, &padded(short_hash)));
+        assert!(forger.takes(named, message, &padded(&right)));
+        for (scheme, message, what) in [(bare, short_hash, short_hash), (named, &message[..], &right[..])] {
+            let good = padded(what);
+            let changed = |at: usize, value: u8| {
+                let mut block = good.clone();
+                block[at] = value;
+                block
+            };
+            let mut bad = vec![
+                changed(0, 1),
+                changed(1, 0),
+                changed(1, 2),
+                changed(2, 0xfe),
+                changed(2, 0),
+                changed(100, 0),
+                changed(255 - what.len(), 0xff),
+                changed(254 - what.len(), 0),
+                garbage_behind(0, what),
+                garbage_behind(1, what),
+                garbage_behind(8, what),
+                garbage_behind(200, what),
+                [&[0; 100][..], &good[..156 - what.len() - 1], &[0], what].concat(),
+                [&[0, 1, 0][..], what, &vec![0; 253 - what.len()]].concat(),
+                [&vec![0; 256 - what.len()], what].concat(),
+                padded(&[what, &[0]].concat()),
+                padded(&[&[0], what].concat()),
+                padded(&[]),
+            ];
+            bad.extend((1..what.len()).step_by(6).map(|cut| padded(&what[..what.len() - cut])));
+            bad.extend((1..what.len()).step_by(6).map(|cut| padded(&what[cut..])));
+            for block in bad {
+                assert!(!forger.takes(scheme, message, &block), "{scheme} {block:02x?}");
+            }
+        }
+        // DigestInfo in other encodings, with other parameters, and of another hash.
+        let long = |head: &[u8]| info(head, &[&oid[..], &[5, 0, 4, 0x20], &hash].concat());
+        for (why, what) in [
+            ("no parameters", digest(&[], &hash)),
+            ("a NULL with an octet", digest(&[5, 1, 0], &hash)),
+            ("two parameters", digest(&[5, 0, 5, 0], &hash)),
+            (
+                "garbage for parameters",
+                digest(&[4, 20, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20], &hash),
+            ),
+            ("a hash that is too short", digest(&[5, 0], &hash[..31])),
+            ("no hash", digest(&[5, 0], &[])),
+            ("a hash that is too long", digest(&[5, 0], &[&hash[..], &[0]].concat())),
+            ("the hash alone", hash.clone()),
+            ("an octet behind", [&right[..], &[0]].concat()),
+            (
+                "something behind the hash inside",
+                der(0x30, &[&der(0x30, &[&oid, &[5, 0]]), &der(4, &[&hash]), &[5, 0]]),
+            ),
+            ("a long length", long(&[0x30, 0x81, 0x31, 0x30, 0x0d])),
+            ("a long length inside", long(&[0x30, 0x32, 0x30, 0x81, 0x0d])),
+            ("a length without end", [&long(&[0x30, 0x80, 0x30, 0x0d])[..], &[0, 0]].concat()),
+            ("a length beyond", long(&[0x30, 0x32, 0x30, 0x0d])),
+            ("another hash by name", {
+                let mut other = right.clone();
+                other[14] = 2;
+                other
+            }),
+        ] {
+            assert!(!forger.takes(named, message, &padded(&what)), "{why}");
+            assert!(!forger.takes(named, message, &garbage_behind(8, &what)), "{why}, and garbage");
+        }
+        assert!(!forger.takes(bare, short_hash, &padded(&right)), "IKEv1 names no hash");
+    }
+}
+
+/// SHA-256 of a message.
+fn generated_hash(message: &[u8]) -> Vec<u8> {
+    let file = std::env::temp_dir().join(format!("ravelin-message-{}", std::process::id()));
+    std::fs::write(&file, message).unwrap();
+    let hash = generated(&["dgst", "-sha256", "-binary", file.to_str().unwrap()]);
+    std::fs::remove_file(file).unwrap();
+    hash
+}
+
+// Row 2 of docs/HISTORY.md: exponents and moduli of nothing, even ones, tiny and huge ones.
+#[test]
+fn public_keys_of_rsa_that_are_none_are_refused() {
+    let spki = public_spki(&["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"]);
+    let good = modulus(&spki.1);
+    let oid = [6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 13, 1, 1, 1, 5, 0];
+    let key = |n: &[u8], e: &[u8]| {
+        let numbers = der(0x30, &[&number(n), &number(e)]);
+        der(0x30, &[&der(0x30, &[&oid]), &der(3, &[&[0], &numbers])])
+    };
+    assert_eq!(key(&good, &[1, 0, 1]), spki.1);
+    let even = [&good[..255], &[good[255] ^ 1]].concat();
+    let (tiny, huge) = ([0xc5; 8], vec![0xc5; 16_384 / 8 + 1]);
+    for (why, n, e) in [
+        ("e = 0", &good[..], &[0][..]),
+        ("e = 1", &good, &[1]),
+        ("e = 2", &good, &[2]),
+        ("an even e", &good, &[1, 0, 0]),
+        ("a long e", &good, &[0xff; 9]),
+        ("e = n", &good, &good),
+        ("n = 0", &[0], &[1, 0, 1]),
+        ("an even n", &even, &[1, 0, 1]),
+        ("n of more than 16,384 bits", &huge, &[1, 0, 1]),
+    ] {
+        assert!(signatures().public_key(&key(n, e)).is_err(), "{why}");
+    }
+    // A modulus that has no room for a hash, if it is taken for a key at all, verifies nothing.
+    for n in [&[1][..], &tiny] {
+        let Ok(key) = signatures().public_key(&key(n, &[1, 0, 1])) else { continue };
+        for scheme in [SignatureScheme::RsaPkcs1(HashAlg::Sha256), SignatureScheme::RsaPss(HashAlg::Sha256)] {
+            for signature in [vec![], vec![0; n.len()], vec![1; n.len()], n.to_vec()] {
+                assert!(key.verify(scheme, b"message", &signature).is_err());
+            }
+        }
+    }
+    let negative = {
+        let mut key = spki.1.clone();
+        let at = key.windows(5).position(|window| window == [2, 0x82, 1, 1, 0]).unwrap();
+        key[at + 4] = 0x80;
+        key
+    };
+    assert!(signatures().public_key(&negative).is_err(), "a number below zero");
+}
+
 #[test]
 fn keys_and_certificates_are_read_from_what_tools_write() {
     let directory = std::env::temp_dir().join(format!("ravelin-keys-{}", std::process::id()));

@@ -80,7 +80,7 @@ fn time(text: &str) -> Vec<u8> {
     element(0x18, text.as_bytes())
 }
 
-fn element(tag: u8, content: &[u8]) -> Vec<u8> {
+pub(crate) fn element(tag: u8, content: &[u8]) -> Vec<u8> {
     let len = u16::try_from(content.len()).expect("a short content").to_be_bytes();
     let head = match len {
         [0, len @ 0..=0x7f] => vec![tag, len],

@@ -5,6 +5,8 @@ use rcgen::{
     KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber, date_time_ymd,
 };
 
+use crate::ocsp::element;
+
 /// What a certificate is for: TLS servers.
 pub const SERVER_AUTH: rcgen::ExtendedKeyUsagePurpose = rcgen::ExtendedKeyUsagePurpose::ServerAuth;
 
@@ -135,6 +137,19 @@ pub fn own(params: CertificateParams, kind: Kind) -> Paper {
     Paper::new(&certificate, params, key)
 }
 
+/// `SEQUENCE { modulus, exponent }` (RFC 8017 §A.1.1), which need be no key.
+struct Numbers(Vec<u8>);
+
+impl rcgen::PublicKeyData for Numbers {
+    fn der_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
+        &rcgen::PKCS_RSA_SHA256
+    }
+}
+
 impl Paper {
     fn new(certificate: &rcgen::Certificate, params: CertificateParams, key: KeyPair) -> Self {
         Paper {
@@ -152,6 +167,14 @@ impl Paper {
         let key = key(kind);
         let certificate = params.signed_by(&key, &self.issuer()).expect("a certificate");
         Paper::new(&certificate, params, key)
+    }
+
+    /// Issues a certificate for a key of RSA of these numbers, whatever they are, in DER.
+    pub fn issue_for_numbers(&self, params: CertificateParams, modulus: &[u8], exponent: &[u8]) -> Vec<u8> {
+        let sign = |number: &[u8]| if number.first().is_none_or(|first| *first > 0x7f) { &[0][..] } else { &[] };
+        let numbers = [modulus, exponent].map(|number| element(2, &[sign(number), number].concat()));
+        let key = Numbers(element(0x30, &numbers.concat()));
+        params.signed_by(&key, &self.issuer()).expect("a certificate").der().to_vec()
     }
 
     /// A certificate of an authority below this one.

@@ -487,6 +487,20 @@ fn cert_payloads_of_any_form_neither_help_nor_harm() {
     refused(&[(4, empty_names)], "an extension is empty");
     refused(&vec![good.clone(); 17], "too many certificates of a peer");
     refused(&[(15, vec![]), good.clone()], "is not the certificate that is configured");
+    // Row 2 of docs/HISTORY.md: by a trusted authority, for keys of RSA that are none.
+    for (modulus, exponent) in [
+        (&[0xc5; 256][..], &[0][..]),
+        (&[0xc5; 256], &[1]),
+        (&[0xc5; 256], &[1, 0, 0]),
+        (&[0xc4; 256], &[1, 0, 1]),
+        (&[0], &[1, 0, 1]),
+        (&[], &[]),
+        (&[0xc5; 8], &[1, 0, 1]),
+        (&[0xc5; 2049], &[1, 0, 1]),
+    ] {
+        let der = papers.root.issue_for_numbers(papers::subject("a", &[NAME_A]), modulus, exponent);
+        refused(&[(4, der)], "has a key (");
+    }
     // Cut off anywhere, and changed anywhere: refused or proven, never more.
     let whole = &papers.a.der;
     for len in (0..whole.len()).step_by(3) {
