@@ -158,3 +158,45 @@ impl Drop for KeyingSocket {
         let _ = std::fs::remove_file(&self.path);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::DirBuilderExt;
+
+    use rustix::net::connect;
+    use rustix::process::{Uid, geteuid};
+
+    use super::*;
+
+    // Row 125 of docs/HISTORY.md: whoever sends by it has the keys of all.
+    #[test]
+    fn nobody_but_root_and_the_user_of_the_daemon_keys() {
+        let directory = std::env::temp_dir().join(format!("ravelin-keying-stranger-{}", std::process::id()));
+        std::fs::DirBuilder::new().recursive(true).mode(0o755).create(&directory).unwrap();
+        let path = directory.join("keying");
+        let mut socket = KeyingSocket::bind(&path).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).unwrap();
+        let come = |uid: Uid| {
+            let path = path.clone();
+            let coming = move || {
+                rustix::thread::set_thread_res_uid(uid, uid, uid).unwrap();
+                let socket =
+                    socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
+                connect(&socket, &SocketAddrUnix::new(path).unwrap()).unwrap();
+                socket
+            };
+            std::thread::spawn(coming).join().unwrap()
+        };
+        // Only root can be another one.
+        if geteuid().is_root() {
+            let stranger = come(Uid::from_raw(65_534));
+            socket.accept();
+            assert_eq!(socket.clients().count(), 0);
+            assert!(send(&stranger, b"anything", SendFlags::NOSIGNAL).is_err(), "nobody hears him");
+        }
+        let _own = come(geteuid());
+        socket.accept();
+        assert_eq!(socket.clients().count(), 1);
+        std::fs::remove_dir_all(&directory).unwrap();
+    }
+}

@@ -217,3 +217,33 @@ fn a_peer_is_judged_by_the_list_that_its_certificate_names() {
     assert_eq!(ask(&nowhere, Demand::IfUri), "proven");
     assert_eq!(ask(&nowhere, Demand::Relaxed), "proven");
 }
+
+// Row 66 of docs/HISTORY.md: where a certificate leads that nobody trusted has signed, nobody goes, whatever must be known.
+#[test]
+fn nothing_is_asked_of_whom_a_stranger_names() {
+    let (ca, stranger) = (papers::root("ca", Kind::P256), papers::root("ca", Kind::P256));
+    let (uri, requests) = server_with(ok(&stranger.crl(&[])));
+    let subject = || {
+        let listed = papers::listed_at(papers::subject("peer", &[NAME]), &uri);
+        papers::answered_at(listed, &uri)
+    };
+    let middle = stranger.issue(papers::authority(papers::listed_at(papers::subject("middle", &[]), &uri)), Kind::P256);
+    let mut clerk = Clerk::start(ike_provider(), Arc::default()).expect("threads");
+    for demand in [Demand::Relaxed, Demand::IfUri, Demand::Strict] {
+        for paper in [
+            stranger.issue(subject(), Kind::P256),
+            papers::own(subject(), Kind::P256),
+            middle.issue(subject(), Kind::P256),
+        ] {
+            let mut question = question(&ca, &paper, demand);
+            if let Question::Judge { certificates, .. } = &mut question {
+                certificates.extend([(4, middle.der.clone()), (4, stranger.der.clone())]);
+            }
+            assert_ne!(verdict(&mut clerk, question), "proven");
+        }
+    }
+    assert!(requests.try_recv().is_err(), "nobody is asked");
+    // One of the authority's is looked after.
+    verdict(&mut clerk, question(&ca, &ca.issue(subject(), Kind::P256), Demand::Strict));
+    assert!(requests.try_recv().is_ok());
+}

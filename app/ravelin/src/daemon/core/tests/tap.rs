@@ -1,5 +1,7 @@
 //! Who reads along, and what he can read.
 
+use std::sync::{Arc, Mutex};
+
 use ravelin_control::DEBUG_EVENT;
 use ravelin_decode::keys::{ESP_TABLE, IKEV1_TABLE, IKEV2_TABLE, Keys, TABLES};
 use ravelin_decode::{Decoder, Field, Options};
@@ -58,6 +60,109 @@ fn nothing_is_written_unless_asked_for() {
     let (pair, directory) = logged("quiet", 0, "", "");
     let there = pair.0[1].directory.clone();
     assert!(directory.join(TABLES[0]).exists() && !there.join("keys").exists());
+}
+
+/// A log in memory.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend(octets);
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The keys in the tables of a directory: every number of 128 bits and more.
+fn keys_in(directory: &std::path::Path) -> Vec<Vec<u8>> {
+    let text: String =
+        TABLES.iter().map(|table| std::fs::read_to_string(directory.join(table)).unwrap_or_default()).collect();
+    let numbers = text.split(|c: char| !c.is_ascii_hexdigit()).filter(|digits| digits.len() >= 32);
+    let octet = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+    numbers.map(|digits| digits.as_bytes().chunks(2).map(octet).collect()).collect()
+}
+
+/// Whether the begin of a secret is in a text: as it is, in hexadecimal digits with or without spaces, or as a list of numbers.
+fn tells(text: &str, secret: &[u8]) -> bool {
+    let begin = &secret[..secret.len().min(8)];
+    let digits: String = begin.iter().map(|octet| format!("{octet:02x}")).collect();
+    let list = format!("{begin:?}");
+    let plain = std::str::from_utf8(secret).is_ok_and(|secret| text.contains(secret));
+    let close: String = text.to_lowercase().split_whitespace().collect();
+    plain || close.contains(&digits) || text.contains(list.trim_matches(['[', ']']))
+}
+
+// Row 126 of docs/HISTORY.md: whatever the level of the log, and whatever is shown without `--show secrets`, no key is in it that was
+// configured or made, when all goes well and when it does not.
+#[test]
+fn no_log_at_any_level_has_a_secret() {
+    const KEY: &str = "Tr0ub4dor-and-3-horses";
+    let log = Log::default();
+    let (writer, level) = (log.clone(), tracing::Level::TRACE);
+    let subscriber = tracing_subscriber::fmt().with_max_level(level).with_writer(move || writer.clone()).finish();
+    let v1 = "-z 1 -e AES128-CBC -a SHA256 -d MODP2048";
+    let aggressive = format!("{v1} --aggressive");
+    let (login, users) = (format!("{v1} --xauth-login me"), format!("{v1} --xauth-users users"));
+    let mut made = 0;
+    tracing::subscriber::with_default(subscriber, || {
+        for (number, (here, there, policy)) in [
+            ("", "", ""),
+            (v1, v1, "-e AES128-CBC -a HMAC-SHA-1"),
+            (&aggressive, &aggressive, "-e AES128-CBC -a HMAC-SHA-1"),
+            (&login, &users, "-e AES128-CBC -a HMAC-SHA-1"),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            for right in [true, false] {
+                let mut pair = Pair::new(&format!("leak-{number}-{right}"), [here, policy], [there, policy]);
+                let ends = ["-r 10.0.0.2 --local 10.0.0.1", "-r 10.0.0.1 --local 10.0.0.2"];
+                for (at, words) in [here, there].into_iter().enumerate() {
+                    let bench = &mut pair.0[at];
+                    let key = if right || at == 0 { KEY } else { "another-key-of-somebody" };
+                    std::fs::write(bench.directory.join("psk"), key).unwrap();
+                    std::fs::write(bench.directory.join("users"), "carol looking glass").unwrap();
+                    bench.ok("ike remote -x gw");
+                    bench.ok(&format!("ike remote -n gw -w -u {} -h psk {words}", ends[at]));
+                    let keys = bench.directory.join("keys");
+                    bench.core.read_along(Tap::writing(KeyLog::open(&keys).unwrap()));
+                }
+                let readers = [0, 1].map(|at| begin(&mut pair.0[at], 7, "ike debug -t -d"));
+                pair.initiate();
+                if right {
+                    pair.0[0].ok("ike rekey --child p1 --timeout 0");
+                    pair.exchange();
+                }
+                let mut said = String::new();
+                for (at, reader) in readers.into_iter().enumerate() {
+                    said += &shown(&mut pair.0[at], reader).concat();
+                    for line in ["ike netstat -r -v", "ipsec netstat -a", "why gw", "ipsec policy -v -n p1"] {
+                        said += &format!("{:?}", pair.0[at].send(line));
+                    }
+                    said += &pair.0[at].state();
+                }
+                assert!(said.contains("Sent to Remote"), "{said}");
+                said += &String::from_utf8_lossy(&log.0.lock().unwrap());
+                let keys = keys_in(&pair.0[0].directory.join("keys"));
+                made += keys.len();
+                let configured = [KEY, "another-key-of-somebody", "looking glass"].map(|key| key.as_bytes().to_vec());
+                for secret in keys.into_iter().chain(configured) {
+                    assert!(!tells(&said, &secret), "{number} {right}: {secret:02x?}");
+                }
+            }
+        }
+    });
+    assert!(made > 20 && !log.0.lock().unwrap().is_empty(), "{made} keys");
+    // It would have been found.
+    let text = "12 ab 34 CD 56 ef 78 90 and [1, 2, 3, 4, 5, 6, 7, 8, 9]";
+    assert!(
+        tells(text, &[0x12, 0xab, 0x34, 0xcd, 0x56, 0xef, 0x78, 0x90, 0x11]) && tells(text, &[1, 2, 3, 4, 5, 6, 7, 8])
+    );
+    assert!(tells(KEY, KEY.as_bytes()) && !tells(text, KEY.as_bytes()));
 }
 
 /// What was shown to a client since it was asked last.

@@ -128,3 +128,23 @@ fn another_key_and_silence_are_told() {
     assert!(bench.refused("why g").contains("there is no remote g; did you mean gw?"));
     assert!(crate::render::tables(&bench.ok("why 10.0.0.77")).contains("no remote is configured for this address"));
 }
+
+// Row 93 of docs/HISTORY.md: groups that can be computed are for those who name them, on either side.
+#[test]
+fn weak_groups_are_for_those_who_name_them() {
+    let v1 = "-z 1 -e AES128-CBC -a SHA256";
+    for (others, policy, groups) in [
+        ("-e AES256-CBC", "", &["MODP768", "MODP1024", "MODP1536", "MODP1024S160", "ECP192"][..]),
+        (v1, "-e AES128-CBC -a HMAC-SHA-1", &["MODP768", "MODP1024", "MODP1536"]),
+    ] {
+        for group in groups {
+            let weak = format!("{others} -d {group}");
+            for (here, there, agreed) in [(&*weak, others, false), (others, &weak, false), (&weak, &weak, true)] {
+                let mut pair = Pair::new(&format!("weak-{group}"), [here, policy], [there, policy]);
+                pair.initiate();
+                let sas = [0, 1].map(|at| pair.0[at].plane.0.borrow().sas.len());
+                assert_eq!(sas, if agreed { [2, 2] } else { [0, 0] }, "{here}, {there}");
+            }
+        }
+    }
+}
