@@ -405,3 +405,56 @@ impl Connection {
 pub fn refusal(why: &str) -> Message {
     Message::new().with("success", "no").with("errmsg", why)
 }
+
+#[cfg(test)]
+mod tests {
+    use rustix::fs::Mode;
+    use rustix::process::{Uid, geteuid};
+
+    use super::*;
+
+    // Row 125 of docs/HISTORY.md: the file lets him connect, and that is all.
+    #[test]
+    fn nobody_but_root_and_the_user_of_the_daemon_commands() {
+        let directory = std::env::temp_dir().join(format!("ravelin-control-stranger-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        rustix::fs::chmod(&directory, Mode::from_raw_mode(0o755)).unwrap();
+        let path = directory.join("sock");
+        let mut server = Server::bind(&path).unwrap().offering(&["log"]);
+        rustix::fs::chmod(&path, Mode::from_raw_mode(0o666)).unwrap();
+        // Root can be anybody; to others this server is that of somebody else.
+        let own = geteuid();
+        let stranger = Uid::from_raw(if own.is_root() { 65_534 } else { own.as_raw() });
+        if !own.is_root() {
+            server.owner = own.as_raw() + 1;
+        }
+        let connect = move |uid: Uid, path: std::path::PathBuf| {
+            let connecting = move || {
+                rustix::thread::set_thread_res_uid(uid, uid, uid).unwrap();
+                UnixStream::connect(path).unwrap()
+            };
+            std::thread::spawn(connecting).join().unwrap()
+        };
+        let mut client = connect(stranger, path.clone());
+        // A command that stands there already, and to be told of events.
+        client.write_all(b"\0\0\0\x09\0\x07version\0\0\0\x05\x03\x03log").unwrap();
+        server.accept();
+        let clients: Vec<_> = server.interests().filter_map(|interest| interest.client).collect();
+        assert!(clients.iter().all(|client| server.ready(*client).is_none() && server.next_request(*client).is_none()));
+        assert!(server.awaited().is_empty());
+        let mut said = Vec::new();
+        let _ = client.read_to_end(&mut said);
+        let said = String::from_utf8_lossy(&said);
+        assert!(said.contains("only root and the user whom the daemon runs as may command it"), "{said}");
+        assert_eq!(server.clients.len(), 0);
+
+        server.owner = own.as_raw();
+        let mut client = connect(own, path);
+        client.write_all(b"\0\0\0\x09\0\x07version").unwrap();
+        server.accept();
+        let clients: Vec<_> = server.interests().filter_map(|interest| interest.client).collect();
+        let request = clients.into_iter().find_map(|client| server.ready(client));
+        assert_eq!(request.unwrap().name, "version");
+        std::fs::remove_dir_all(&directory).unwrap();
+    }
+}

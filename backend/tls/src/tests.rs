@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ravelin_crypto::signature::PrivateKey;
 use ravelin_eap::tls::TlsSide;
@@ -15,6 +16,7 @@ use ravelin_types::{Identity, Secret};
 use ravelin_wire::ike::v2::{Eap, EapCode};
 
 use crate::Maker;
+use crate::judge::Judge;
 
 const CAROL: &str = "carol.example.org";
 const GW: &str = "gw.example.org";
@@ -248,14 +250,96 @@ fn damaged_messages_end_it_and_nothing_else() {
     for at in 0..count {
         // The start has nothing but a flag.
         for (offset, cut) in (1..1100).step_by(37).flat_map(|at| [(at, true), (at, false)]).filter(|_| at != 2) {
-            let (done, damaged) = damaged(&carol, &gw, (at, offset, cut));
+            let (done, damaged) = damaged(&carol, &gw, |count, data| match count == at && offset < data.len() {
+                true if cut => {
+                    data.truncate(offset);
+                    true
+                }
+                true => {
+                    data[offset] ^= 0x81;
+                    true
+                }
+                false => false,
+            });
             assert!(!done || !damaged, "message {at}, octet {offset}, cut {cut}");
         }
     }
 }
 
-/// Whether both sides came to a good end although a message was damaged, and whether it was: it may be too short.
-fn damaged(carol: &Side, gw: &Side, (at, offset, cut): (usize, usize, bool)) -> (bool, bool) {
+// Row 69 of docs/HISTORY.md: supported_versions (RFC 8446 §4.2.1) of no length, of an odd one, of one beyond its end, and with
+// versions that nobody has, in the hello of either side.
+#[test]
+fn hellos_whose_versions_lie_end_it() {
+    let root = papers::root("root", Kind::P256);
+    let (own, own_gw) = (root.peer("carol", &[CAROL], Kind::P256), root.peer("gw", &[GW], Kind::P256));
+    let (carol, gw) = (side(&[&own], &[&root], Some(GW)), side(&[&own_gw], &[&root], None));
+    let client = [0, 43, 0, 5, 4, 3, 4, 3, 3];
+    let server = [0, 43, 0, 2, 3, 4];
+    let mut cases: Vec<(&[u8], Vec<u8>)> = Vec::new();
+    for (extension, list) in [
+        (0u8, 4u8),
+        (0, 0),
+        (1, 0),
+        (1, 4),
+        (4, 3),
+        (4, 4),
+        (5, 0),
+        (5, 1),
+        (5, 3),
+        (5, 5),
+        (5, 255),
+        (6, 4),
+        (255, 4),
+        (255, 254),
+    ] {
+        cases.push((&client, vec![0, 43, 0, extension, list, 3, 4, 3, 3]));
+        cases.push((&client, vec![0, 43, 0xff, extension, list, 3, 4, 3, 3]));
+    }
+    cases.push((&client, vec![0, 43, 0, 5, 4, 0xfa, 0xfa, 0, 0]));
+    for (length, version) in
+        [(0, [3, 4]), (1, [3, 4]), (3, [3, 4]), (255, [3, 4]), (2, [0, 0]), (2, [0xff; 2]), (2, [3, 5]), (2, [3, 1])]
+    {
+        cases.push((&server, [&[0, 43, 0, length][..], &version].concat()));
+    }
+    for (honest, bad) in cases {
+        let (done, damaged) = damaged(&carol, &gw, |_, data| {
+            let Some(at) = data.windows(honest.len()).position(|octets| octets == honest) else { return false };
+            data[at..at + bad.len()].copy_from_slice(&bad);
+            true
+        });
+        assert!(damaged && !done, "{bad:?}");
+    }
+    assert!(talk(&carol, &gw, CAROL).1.is_ok());
+}
+
+// Row 86 of docs/HISTORY.md: a public key alone, and other octets, in the place of a certificate.
+#[test]
+fn a_key_without_a_certificate_is_nobody() {
+    use rustls::client::danger::ServerCertVerifier;
+    use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+    use rustls::server::danger::ClientCertVerifier;
+
+    let root = papers::root("root", Kind::P256);
+    let own = root.peer("carol", &[CAROL], Kind::P256);
+    let world = World { now: Time(1_780_272_000), crls: &[], answers: &[], memory: &memory::Forgetful };
+    let spki = certificate(&own.der).spki().to_vec();
+    let trust = Trust { anchors: [certificate(&root.der)].into(), keys: vec![spki.clone()], ..Trust::default() };
+    let name = ServerName::try_from(GW).unwrap();
+    for (der, good) in
+        [(own.der, true), (spki, false), (vec![], false), (vec![0x30, 0x80], false), (vec![0; 70_000], false)]
+    {
+        let judge = || Judge::new(Arc::new(trust.clone()), None, world, ravelin_crypto_aws_lc::provider());
+        let (der, now) = (CertificateDer::from(der), UnixTime::since_unix_epoch(Duration::from_secs(1_780_272_000)));
+        let (of_client, of_server) = (judge(), judge());
+        assert_eq!(of_client.verify_client_cert(&der, &[], now).is_ok(), good);
+        assert_eq!(of_server.verify_server_cert(&der, &[], &name, &[], now).is_ok(), good);
+        assert!([of_client, of_server].iter().all(|judge| judge.found().get().is_some() == good));
+    }
+}
+
+/// Whether both sides came to a good end although messages were damaged on the way, and whether any was, which the damage says of
+/// each by its number.
+fn damaged(carol: &Side, gw: &Side, mut damage: impl FnMut(usize, &mut Vec<u8>) -> bool) -> (bool, bool) {
     let (mut peer, mut authenticator) = (peer(carol, CAROL), authenticator(gw));
     let (mut heard, mut longer) = (None, false);
     for count in 0.. {
@@ -270,13 +354,7 @@ fn damaged(carol: &Side, gw: &Side, (at, offset, cut): (usize, usize, bool)) -> 
                 return (outcome.is_ok(), longer);
             }
         };
-        if count == at && offset < said.data.len() {
-            longer = true;
-            match cut {
-                true => said.data.truncate(offset),
-                false => said.data[offset] ^= 0x81,
-            }
-        }
+        longer |= damage(count, &mut said.data);
         heard = Some(said);
     }
     (false, longer)

@@ -140,6 +140,23 @@ fn early_success_is_never_believed() {
         let why = failure(peer.turn(Some(&SUCCESS), tools()));
         assert!(why.contains("success before"), "{why}");
     }
+    // A failure is one at every moment.
+    for requests in before {
+        let mut peer = Conversation::Peer(client(&[Method::MsChapV2], "geheim"));
+        for data in requests {
+            said(peer.turn(Some(&request(3, data)), tools()));
+        }
+        failure(peer.turn(Some(&Eap { code: EapCode::FAILURE, ..SUCCESS }), tools()));
+    }
+    // For each other method: before it, and behind its first message.
+    for (method, first) in [(Method::Md5, &[4, 1, 1][..]), (Method::Gtc, &[6])] {
+        let mut peer = Conversation::Peer(client(&[method], "geheim"));
+        assert!(failure(peer.turn(Some(&SUCCESS), tools())).contains("success before"), "{method}");
+        let mut peer = Conversation::Peer(client(&[Method::MsChapV2], "geheim"));
+        // It declines, and no success makes good for that.
+        said(peer.turn(Some(&request(3, first)), tools()));
+        assert!(failure(peer.turn(Some(&SUCCESS), tools())).contains("success before"), "{method}");
+    }
 }
 
 // The faults of CVE-2025-62291 and CVE-2015-8023: messages of every length, and out of turn.

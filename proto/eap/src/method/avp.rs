@@ -126,10 +126,18 @@ mod tests {
     // CVE-2026-25075: lengths below the header, beyond the message, and the largest.
     #[test]
     fn avps_that_lie_about_their_length_are_refused() {
-        for length in [0u32, 1, 7, 10, 0xff_ffff] {
+        for length in (0u32..8).chain([10, 0xff_ffff]) {
             let [_, length @ ..] = length.to_be_bytes();
             let avp = [&[0, 0, 0, 79, 0x40][..], &length, &[1]].concat();
             assert!(parse(&avp).is_err(), "{length:?}");
+            // Behind one that is right, and where nobody needs to know it.
+            assert!(parse(&[emit(79, &[1]), avp].concat()).is_err(), "{length:?}");
+            let unknown = [&[0, 0, 0, 200, 0][..], &length, &[1]].concat();
+            assert!(parse(&[emit(79, &[1]), unknown].concat()).is_err(), "{length:?}");
+        }
+        // Padding that is missing at the end, and that is not of zeros.
+        for message in [&[0, 0, 0, 79, 0x40, 0, 0, 9, 1][..], &[0, 0, 0, 79, 0x40, 0, 0, 9, 1, 9, 9, 9]] {
+            assert!(matches!(parse(message), Ok(Said::Eap(message)) if message == [1]));
         }
         for length in [8u8, 11] {
             assert!(parse(&[0, 0, 0, 79, 0xc0, 0, 0, length, 0, 0, 0, 0]).is_err());

@@ -304,12 +304,79 @@ fn what_breaks_the_rules_is_answered_by_a_client_error() {
         let said = answer_to(&Ends::new(&[method]), before, data.clone()).unwrap();
         assert_eq!(client_error_of(&said), Some(code), "{method} {data:02x?}: {said:02x?}");
     }
+    // Row 103 of docs/HISTORY.md: attributes of no length, beyond the end, cut short, and of another length than theirs, at the end and
+    // with more behind them; those that may be skipped, too.
+    let more = Draft::new(5).number(at::ANY_ID_REQ, 0).plain();
+    for kind in [at::ANY_ID_REQ, at::PADDING, 100, 200, at::IV, at::ENCR_DATA, 255] {
+        for length in [0, 2, 5, 0x40, 0xff] {
+            let odd = [kind, length, 0, 0];
+            let mut all = vec![[&more[..3], &odd].concat(), [&more[..], &odd].concat()];
+            if length == 0 {
+                all.push([&more[..3], &odd, &more[3..]].concat());
+            }
+            for data in all {
+                let said = answer_to(&Ends::new(&[Method::Aka]), 2, data.clone()).unwrap();
+                assert_eq!(client_error_of(&said), Some(0), "{data:02x?}: {said:02x?}");
+            }
+        }
+    }
+    for cut in 0..more.len() {
+        let said = answer_to(&Ends::new(&[Method::Aka]), 2, more[..cut].to_vec()).unwrap();
+        assert_eq!(client_error_of(&said), Some(0), "{cut} octets: {said:02x?}");
+    }
     // What may be skipped is.
     let skippable = Draft::new(5).number(at::ANY_ID_REQ, 0).number(200, 0).plain();
     assert_eq!(answer_to(&Ends::new(&[Method::Aka]), 2, skippable).unwrap()[0], 5);
 }
 
 // RFC 4187 §6.3.1: an AUTN that is not of the network is rejected, one with an old number asks for a higher one.
+// Row 103 of docs/HISTORY.md: what is encrypted is of whole blocks, and the attributes in it are held to the same.
+#[test]
+fn what_is_encrypted_is_held_to_its_lengths() {
+    let (keys, _) = Keys::of_triplets(USER.as_bytes(), &[], &Hello::default());
+    let iv = [7; 16];
+    let open = |draft: Draft| {
+        let data = draft.plain();
+        let message = Message::parse(Heard { code: 1, identifier: 0, data: &data })?;
+        message.open(&keys)?.attributes().map(|attributes| attributes.has(at::COUNTER))
+    };
+    let sealed = |plain: &[u8]| {
+        let mut plain = plain.to_vec();
+        keys.seal(&iv, &mut plain);
+        Draft::new(REAUTHENTICATION).fixed(at::IV, &iv).fixed(at::ENCR_DATA, &plain)
+    };
+    let counter = [at::COUNTER, 1, 0, 1];
+    let with = |rest: &[u8]| [&counter[..], rest].concat();
+    assert_eq!(open(sealed(&with(&[&[at::PADDING, 3][..], &[0; 10]].concat()))), Ok(true));
+    for length in [0, 4, 12, 20, 28, 36] {
+        let draft = Draft::new(REAUTHENTICATION).fixed(at::IV, &iv).fixed(at::ENCR_DATA, &vec![0; length]);
+        assert!(open(draft).unwrap_err().contains("whole blocks"), "{length}");
+    }
+    for (iv, encrypted) in
+        [(None, Some(16)), (Some(16), None), (Some(12), Some(16)), (Some(20), Some(16)), (Some(0), Some(16))]
+    {
+        let draft = Draft::new(REAUTHENTICATION);
+        let draft = draft.when(iv.is_some(), |draft| draft.fixed(at::IV, &vec![7; iv.unwrap_or(0)]));
+        let draft =
+            draft.when(encrypted.is_some(), |draft| draft.fixed(at::ENCR_DATA, &vec![0; encrypted.unwrap_or(0)]));
+        assert!(open(draft).is_err(), "{iv:?} {encrypted:?}");
+    }
+    // AT_PADDING and others of no length, beyond the end, and padding that says something.
+    for rest in [
+        [&[at::PADDING, 0][..], &[0; 10]].concat(),
+        [&[at::PADDING, 4][..], &[0; 10]].concat(),
+        [&[at::PADDING, 255][..], &[0; 10]].concat(),
+        [&[at::PADDING, 3][..], &[0; 9], &[1]].concat(),
+        [&[at::PADDING, 1, 0, 0, at::PADDING, 2][..], &[0; 6]].concat(),
+        [&[at::NONCE_S, 0][..], &[0; 10]].concat(),
+        [&[at::NEXT_REAUTH_ID, 4][..], &[0; 10]].concat(),
+        [&[200, 0][..], &[0; 10]].concat(),
+        vec![0; 12],
+    ] {
+        assert!(open(sealed(&with(&rest))).is_err(), "{rest:02x?}");
+    }
+}
+
 #[test]
 fn challenges_of_others_and_old_ones() {
     for method in [Method::Aka, Method::AkaPrime] {
