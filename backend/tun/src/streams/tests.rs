@@ -90,6 +90,33 @@ fn ike_and_esp_share_a_connection_both_ways() {
     assert!(there.send_ike(back, b"too late").is_err());
 }
 
+// Row 113 of docs/HISTORY.md: a peer that resets its connection in the middle of a message, while as much as may waits for it.
+#[test]
+fn a_reset_leaves_nothing_behind() {
+    let (streams, to) = listening();
+    for said in [&PREFIX[..], b"IKETCP\x10", b"IKETCP\x10\0half", b"IKETCP\0\x08\0\0\0\0ok"] {
+        let mut stream = stranger(&streams, to, at(0));
+        stream.write_all(said).unwrap();
+        let way = Way::tcp(to, stream.local_addr().unwrap());
+        (0..20_000).for_each(|_| streams.send_esp(way, &[1; 1400]));
+        // What was not read makes it a reset.
+        drop(stream);
+        until(&streams, at(0), |_| streams.lock().streams.is_empty());
+        assert!(streams.lock().ways.is_empty());
+        streams.send_esp(way, &[1; 1400]);
+        assert!(streams.send_ike(way, b"nobody is there").is_err());
+    }
+    // The next is served as ever.
+    let mut stream = stranger(&streams, to, at(0));
+    stream.write_all(&[&PREFIX[..], b"\0\x0a\0\0\0\0here"].concat()).unwrap();
+    let mut heard = Vec::new();
+    until(&streams, at(0), |arrived| {
+        heard.extend(arrived.ike);
+        !heard.is_empty()
+    });
+    assert_eq!(heard[0].1, b"here");
+}
+
 #[test]
 fn what_nobody_accepts_is_told() {
     let (_, to) = listening();

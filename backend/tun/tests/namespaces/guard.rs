@@ -1,9 +1,10 @@
 //! Clear text neither gets in nor out.
 
 use ravelin_types::dataplane::{DataPlane, DataPlaneOp};
+use ravelin_types::policy::Mode;
 
 use crate::Case;
-use crate::lab::{Host, Tunnel, is_lost, link, pair, reaches, wait_for, workers};
+use crate::lab::{Host, Tunnel, is_lost, link, pair, reaches, selector, wait_for, workers};
 
 pub const CASES: &[Case] = &[
     ("a_clear_packet_that_must_be_protected_is_dropped", clear_inbound),
@@ -13,6 +14,7 @@ pub const CASES: &[Case] = &[
     ("a_removed_filter_comes_back", filter_removed),
     ("ipv4_is_protected_where_ipv6_is_switched_off", without_ipv6),
     ("neighbour_discovery_is_not_captured", neighbours),
+    ("routes_of_others_pull_nothing_out_of_a_tunnel", routes_of_others),
 ];
 
 fn clear_inbound() {
@@ -72,6 +74,39 @@ fn leak() {
     assert!(is_lost(&a, &b, "[fd00:1::2]:5001", 100));
     assert_eq!(b.arrived("clear"), 0);
     assert_eq!(a.dropped("would have left in clear"), 2);
+}
+
+// Row 118 of docs/HISTORY.md: a network that a host is in gives it routes (DHCP option 121), addresses, and itself as the way to the
+// peer.
+fn routes_of_others() {
+    let [a, b, rogue] = ["a", "b", "rogue"].map(Host::new);
+    link(&a, &rogue, 1);
+    link(&a, &b, 2);
+    b.ip("addr add 10.8.0.1/32 dev lo");
+    b.ip("route add 10.0.1.0/24 via 10.0.2.1");
+    for route in ["0.0.0.0/1", "10.8.0.0/24", "10.8.0.1/32"] {
+        a.ip(&format!("route add {route} via 10.0.1.2"));
+    }
+    a.ip("addr add 10.8.0.77/24 dev e1");
+    assert!(is_lost(&a, &b, "10.8.0.1:5001", 100));
+    let stolen = rogue.arrived("clear");
+    assert!(stolen > 0, "without a policy that is where it goes");
+    [&a, &b].into_iter().for_each(Host::start);
+    let tunnel = Tunnel {
+        mode: Mode::Tunnel,
+        local: selector("0.0.0.0/0"),
+        remote: selector("10.8.0.0/24"),
+        ..Tunnel::transport(1, "10.0.2.1", "10.0.2.2")
+    };
+    tunnel.add(&a, &b);
+    assert!(reaches(&a, &b, "10.8.0.1:5001", 100));
+    // By way of the stranger it is ESP.
+    a.ip("route add 10.0.2.2/32 via 10.0.1.2");
+    assert!(is_lost(&a, &b, "10.8.0.1:5001", 100));
+    assert_eq!(rogue.arrived("clear"), stolen);
+    assert!(rogue.arrived("sealed") > 0);
+    a.ip("route delete 10.0.2.2/32 via 10.0.1.2");
+    assert!(reaches(&a, &b, "10.8.0.1:5001", 100));
 }
 
 fn device_removed() {
