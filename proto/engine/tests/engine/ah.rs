@@ -356,6 +356,24 @@ fn fragments_are_neither_protected_in_transport_mode_nor_opened() {
     assert_eq!(receive(&mut engine, &packet).0, Verdict::Drop(DropReason::AhFragment));
 }
 
+// Row 116 of docs/HISTORY.md: every value of the length of AH but the right one.
+#[test]
+fn lengths_of_ah_that_lie_are_refused() {
+    for (params, clear) in cases() {
+        let mut engine = start(&params);
+        let packet = sealed(&mut engine, &clear);
+        let at = if packet[0] >> 4 == 4 { 21 } else { 41 };
+        for length in (0..=255).filter(|length| *length != packet[at]) {
+            let mut lying = packet.clone();
+            lying[at] = length;
+            let (verdict, _) = receive(&mut engine, &lying);
+            let expected = [DropReason::BadAhLength, DropReason::AhForged].map(Verdict::Drop);
+            assert!(expected.contains(&verdict), "{length}: {verdict:?}");
+        }
+        assert_eq!(receive(&mut engine, &packet), (Verdict::Deliver, clear));
+    }
+}
+
 #[test]
 fn more_padding_than_needed_is_refused() {
     let params = v4_sa(Mode::Transport, Suite::Ah(SHA2));

@@ -3,7 +3,7 @@
 
 use crate::common::*;
 use ravelin_engine::{DropReason, HEADROOM, OuterMeta, PacketBuf, TAILROOM, Verdict};
-use ravelin_types::dataplane::DataPlaneOp;
+use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp};
 use ravelin_types::policy::Mode;
 use ravelin_types::sa::{Direction, SaParams};
 use ravelin_types::selector::TrafficSelector;
@@ -72,6 +72,66 @@ fn flipped_bits_are_seen_and_leave_the_sa_alone() {
         let before = engine.list()[1].counters;
         assert_eq!((before.packets, before.sequence), (0, 0));
         assert_eq!(receive_esp(&mut engine, &params, &esp), (Verdict::Deliver, clear));
+    }
+}
+
+// Row 96: what anybody can change without being noticed is not decrypted.
+#[test]
+fn no_sa_encrypts_without_integrity() {
+    let mut engine = portable_engine();
+    let before = engine.list().len();
+    for alg in portable().encr.iter().filter(|alg| !alg.is_aead()) {
+        let bits = alg.key_bits().first().copied().unwrap_or(0);
+        for direction in [Direction::Outbound, Direction::Inbound] {
+            for mode in [Mode::Tunnel, Mode::Transport] {
+                let params = sa(direction, mode, "192.0.2.1", "192.0.2.2", AES_GCM);
+                let params = with_suite(params, suite(alg.id(), bits, IntegId::NONE).into());
+                let refused = engine.apply(&DataPlaneOp::AddSa(params), NOW).expect_err("it has no integrity");
+                assert!(matches!(refused, DataPlaneError::Algorithm(_)), "{} {refused}", alg.id());
+            }
+        }
+    }
+    assert_eq!(engine.list().len(), before);
+}
+
+// Row 97: whatever becomes of the packets between, no key has one IV twice.
+#[test]
+fn no_key_sees_an_iv_twice() {
+    let (sha1, counter) = (IntegId::HMAC_SHA1_96, IntegId::NONE);
+    for (encr, bits, integ) in [
+        (EncrId::AES_GCM_16, 128, counter),
+        (EncrId::AES_CCM_16, 256, counter),
+        (EncrId::CHACHA20_POLY1305, 256, counter),
+        (EncrId::NULL_AES_GMAC, 128, counter),
+        (EncrId::AES_CTR, 128, sha1),
+        (EncrId::AES_CBC, 128, sha1),
+    ] {
+        for suite in [suite(encr, bits, integ), with_esn(suite(encr, bits, integ))] {
+            let params = sa(Direction::Outbound, Mode::Tunnel, "192.0.2.1", "192.0.2.2", AES_GCM);
+            let mut params = with_suite(params, suite.into());
+            let mut engine = looped_in(portable_engine(), &params);
+            let iv_len = portable().encr(encr).unwrap().iv_len();
+            assert!(iv_len >= 8, "{encr}");
+            let clear = udp("10.0.0.1", "10.0.0.2", (1, 2), 40);
+            let mut seen = std::collections::BTreeSet::new();
+            for round in 0..1000 {
+                let protected = sealed(&mut engine, &clear);
+                assert!(seen.insert(protected[28..28 + iv_len].to_vec()), "{encr} {round}");
+                // One for which there is no room, one that is too long, a new address, a new policy, and the same SA again.
+                let mut bytes = clear.clone();
+                let mut pkt = PacketBuf::new(&mut bytes, 0..clear.len()).unwrap();
+                assert_eq!(engine.outbound.process(&mut pkt, NOW), Verdict::Drop(DropReason::NoRoom));
+                if round % 100 == 0 {
+                    let long = udp("10.0.0.1", "10.0.0.2", (1, 2), 65535 - 28);
+                    assert_eq!(send(&mut engine, &long, NOW).0, Verdict::Drop(DropReason::TooLong));
+                    let (id, dst) = (params.id(), ip(&format!("192.0.2.{}", 3 + round / 100)));
+                    engine.apply(&DataPlaneOp::MoveSa { id, src: params.src, dst, encap: None }, NOW).unwrap();
+                    params.dst = dst;
+                    engine.apply(&DataPlaneOp::AddPolicy(protect_all(1)), NOW).unwrap();
+                    engine.apply(&DataPlaneOp::AddSa(params.clone()), NOW).unwrap_err();
+                }
+            }
+        }
     }
 }
 

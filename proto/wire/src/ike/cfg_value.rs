@@ -332,6 +332,54 @@ mod tests {
         assert_eq!(all, Ok(Some(CfgValue::Prefix(Ipv6Addr::UNSPECIFIED, 0))));
     }
 
+    // Row 104 of docs/HISTORY.md: what a shell, a file or a terminal would make something else of, in every place of a name.
+    #[test]
+    fn names_are_letters_digits_and_little_else() {
+        let long = "a".repeat(254);
+        let odd = [
+            "a b",
+            "a;reboot",
+            "a|b",
+            "a&b",
+            "`id`",
+            "$(id)",
+            "a'b",
+            "a\"b",
+            "a\\b",
+            "a>b",
+            "a<b",
+            "a*b",
+            "a?b",
+            "a#b",
+            "a\nb",
+            "a\rb",
+            "a\0b",
+            "a\tb",
+            "\u{1b}[2J",
+            "\u{e9}",
+            "../a",
+            "a/b",
+            "%n",
+            "{a}",
+            "~a",
+            "!a",
+            long.as_str(),
+        ];
+        for name in odd.map(str::as_bytes) {
+            let length = name.len() as u8;
+            let dns = [&[0, 1, 1, length, 10, 0, 0, 1][..], name].concat();
+            for (kind, bytes) in [
+                (CfgAttributeType::INTERNAL_DNS_DOMAIN, name.to_vec()),
+                (CfgAttributeType::ENCDNS_IP4, dns),
+                (CfgAttributeType::ENCDNS_DIGEST_INFO, [&[1, length][..], name, &[0, 2]].concat()),
+            ] {
+                assert_eq!(CfgValue::parse(kind, &bytes), Err(BadCfgValue(kind)), "{kind} {}", name.escape_ascii());
+            }
+        }
+        // A version is any octets: what is not made a name of is told escaped.
+        assert!(CfgValue::parse(CfgAttributeType::APPLICATION_VERSION, b"\x1b[2J\0;reboot").is_ok());
+    }
+
     #[test]
     fn values_of_a_wrong_form_are_refused() {
         for (kind, bytes) in [
