@@ -13,7 +13,7 @@ use ravelin_types::policy::Mode;
 use ravelin_types::sa::Direction;
 use ravelin_types::selector::{ANY_PORTS, OPAQUE_PORTS, TrafficSelector};
 use ravelin_types::transform::{EncrId, IntegId, KeMethod, PrfId, Transform};
-use ravelin_wire::ike::v2::Message;
+use ravelin_wire::ike::v2::{Chain, Message, Notify, NotifyType, Payload, emit};
 
 // RFC 7296 §1.2 and §4: four messages, two kinds of SA.
 #[test]
@@ -391,6 +391,48 @@ fn a_cookie_is_good_for_its_request_alone() {
     lab.b.sleep(limits::COOKIE_SECRET_LIFETIME * 2);
     flood(&mut lab, limits::COOKIE_THRESHOLD, A);
     assert!(!accepted(&mut lab, &with_cookie, "192.0.2.1:500"));
+}
+
+// Row 64 of docs/HISTORY.md, RFC 7296 §2.6: octets of any number in the place of a cookie, and the cookie in another place.
+#[test]
+fn what_is_no_cookie_of_ours_is_none() {
+    let mut lab = Lab::new();
+    flood(&mut lab, limits::COOKIE_THRESHOLD, A);
+    lab.a.command(Command::Initiate(POLICY));
+    lab.a_to_b();
+    lab.b_to_a();
+    let request = lab.a.take();
+    let Message { header, payloads, .. } = Message::parse(&request.data).unwrap();
+    let Some((Payload::Notify(Notify { data: cookie, .. }), rest)) = payloads.split_first() else { panic!() };
+    let returned = |octets: &[u8]| Payload::Notify(Notify::new(NotifyType::COOKIE, octets));
+    let message = |payloads: &[Payload]| {
+        let data = emit(&header, &Chain::new(payloads).unwrap());
+        Transmit { data, ..request.clone() }
+    };
+    let len = cookie.len();
+    assert!((1..=64).contains(&len));
+    for bad in [
+        vec![],
+        cookie[..1].to_vec(),
+        cookie[..len - 1].to_vec(),
+        [cookie, &[0][..]].concat(),
+        vec![0; 64],
+        vec![0; 65],
+    ] {
+        lab.b.receive(&message(&[&[returned(&bad)], rest].concat()));
+        assert_eq!(lab.b.endpoint.ike_sas().len(), limits::COOKIE_THRESHOLD, "{} octets", bad.len());
+        let again = Message::parse(&lab.b.take().data).unwrap();
+        assert!(matches!(&again.payloads[..], [Payload::Notify(challenge)] if challenge.data == *cookie));
+    }
+    // Longer than any datagram that is needed, and behind another one.
+    for bad in [&[returned(&[7; 60_000])][..], &[returned(&[7; 32]), returned(cookie)]] {
+        lab.b.receive(&message(&[bad, rest].concat()));
+        assert_eq!(lab.b.endpoint.ike_sas().len(), limits::COOKIE_THRESHOLD);
+    }
+    lab.b.sent.clear();
+    // Its place is not what it vouches by.
+    lab.b.receive(&message(&[rest, &[returned(cookie)]].concat()));
+    assert_eq!(lab.b.endpoint.ike_sas().len(), limits::COOKIE_THRESHOLD + 1);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ravelin_crypto::ikev2::IkeCipher;
 use ravelin_ike::explain::Part;
-use ravelin_ike::{Command, Config, IkeSecrets};
+use ravelin_ike::{Command, Config, IkeSecrets, Transmit, limits};
 use ravelin_testkit::SeededRandom;
 use ravelin_types::Secret;
 use ravelin_types::transform::{Additional, EncrId, KeMethod, Transform};
@@ -29,7 +29,7 @@ pub fn both(methods: &[(u8, KeMethod)]) -> Lab {
     })
 }
 
-fn has(message: &ravelin_ike::Transmit, kind: NotifyType) -> bool {
+fn has(message: &Transmit, kind: NotifyType) -> bool {
     notifies(&Message::parse(&message.data).unwrap().payloads).contains(&kind)
 }
 
@@ -237,7 +237,26 @@ fn nothing_can_be_skipped_or_changed() {
     assert_eq!(lab.b.failures()[0].part, Part::Authentication);
 }
 
-// RFC 9242 §3.3.2: whoever has broken the key exchange of IKE_SA_INIT can write into what comes next. AUTH is about that, too.
+/// The message with other payloads inside, as whoever has broken the key exchange of IKE_SA_INIT makes it.
+fn rewritten(message: &Transmit, host: &Host, change: impl FnOnce(&mut Vec<Payload>)) -> Transmit {
+    let (spi_i, spi_r) = host.ike().spis;
+    let secrets = host.endpoint.secrets(spi_r).or_else(|| host.endpoint.secrets(spi_i));
+    let Some(IkeSecrets::V2 { encr, .. }) = secrets else { panic!() };
+    let aead = provider().encr(EncrId::AES_GCM_16).unwrap();
+    let parsed = Message::parse(&message.data).unwrap();
+    let by = usize::from(parsed.header.flags.is_response());
+    let mut cipher = IkeCipher::new(aead, None, &encr[by], &Secret::default()).unwrap();
+    let protected = parsed.protected.unwrap();
+    let inner = cipher.open(&message.data, protected.body_at).unwrap();
+    let mut payloads = parse_chain(protected.first, &inner).unwrap();
+    change(&mut payloads);
+    let chain = Chain::new(&payloads).unwrap();
+    let mut data = emit_head(&parsed.header, chain.first(), None, cipher.body_len(chain.bytes().len()));
+    cipher.seal(&mut data, chain.bytes(), &mut SeededRandom::new(1));
+    Transmit { data, ..message.clone() }
+}
+
+// RFC 9242 §3.3.2: what is written into it later is covered by AUTH, too.
 #[test]
 fn what_is_written_into_it_is_found_out_by_auth() {
     for written in [false, true] {
@@ -245,24 +264,68 @@ fn what_is_written_into_it_is_found_out_by_auth() {
         lab.a.command(Command::Initiate(POLICY));
         lab.a_to_b();
         lab.b_to_a();
-        let mut message = lab.a.take();
-        let Some(IkeSecrets::V2 { encr, .. }) = lab.b.endpoint.secrets(lab.b.ike().spis.1) else { panic!() };
-        let aead = provider().encr(EncrId::AES_GCM_16).unwrap();
-        let mut cipher = IkeCipher::new(aead, None, &encr[0], &Secret::default()).unwrap();
-        let parsed = Message::parse(&message.data).unwrap();
-        let protected = parsed.protected.unwrap();
-        let inner = cipher.open(&message.data, protected.body_at).unwrap();
-        let mut payloads = parse_chain(protected.first, &inner).unwrap();
+        let message = lab.a.take();
         // A notify that nobody knows changes no key.
-        payloads.extend(written.then(|| notify(NotifyType(40_960), &[])));
-        let chain = Chain::new(&payloads).unwrap();
-        message.data = emit_head(&parsed.header, chain.first(), None, cipher.body_len(chain.bytes().len()));
-        cipher.seal(&mut message.data, chain.bytes(), &mut SeededRandom::new(1));
+        let more = written.then(|| notify(NotifyType(40_960), &[]));
+        let message = rewritten(&message, &lab.b, |payloads| payloads.extend(more));
         lab.b.receive(&message);
         lab.settle();
         assert_eq!(lab.b.sas.is_empty(), written);
         if written {
             lab.b.failure(Part::Authentication);
+        }
+    }
+}
+
+// Rows 76, 95 and 98 of docs/HISTORY.md: values of any length, points that are none, and FIPS 203 §7.2: numbers of ML-KEM that are
+// not below its modulus. Both as a question and as an answer.
+#[test]
+fn values_of_additional_exchanges_that_are_none_make_no_sa() {
+    type Bend = fn(&mut Vec<u8>);
+    let lengths: [Bend; 5] = [
+        Vec::clear,
+        |data| data.truncate(1),
+        |data| data.truncate(data.len() - 1),
+        |data| data.push(0),
+        |data| data.resize(60_000, 1),
+    ];
+    let numbers: [Bend; 2] = [|data| data[..3].fill(0xff), |data| data.fill(0xff)];
+    let points: [Bend; 2] = [|data| data.fill(0), |data| *data.last_mut().unwrap() ^= 1];
+    for (method, bends) in [(KeMethod::ML_KEM_512, numbers), (KeMethod::ECP256, points)] {
+        for answered in [false, true] {
+            // Every octet string of the right length is a ciphertext.
+            let bends = bends.iter().filter(|_| !answered || method == KeMethod::ECP256);
+            for bend in lengths.iter().chain(bends) {
+                let mut lab = both(&[(1, method)]);
+                lab.a.command(Command::Initiate(POLICY));
+                lab.a_to_b();
+                lab.b_to_a();
+                let bent = |message: Transmit, host: &Host| {
+                    rewritten(&message, host, |payloads| {
+                        let [Payload::Ke(ke)] = &mut payloads[..] else { panic!("{payloads:#?}") };
+                        bend(&mut ke.data);
+                    })
+                };
+                if answered {
+                    lab.a_to_b();
+                    let answer = lab.b.take();
+                    lab.a.receive(&bent(answer, &lab.a));
+                } else {
+                    let request = lab.a.take();
+                    lab.b.receive(&bent(request, &lab.b));
+                }
+                lab.settle();
+                assert!(lab.a.children().is_empty() && lab.a.sas.is_empty() && lab.b.sas.is_empty(), "{method}");
+                let there = if answered { &mut lab.a } else { &mut lab.b };
+                assert_eq!(there.failures().len(), 1, "{method} {answered}");
+                // An honest one is as welcome as before.
+                lab.b.sleep(limits::HALF_OPEN_LIFETIME);
+                lab.a.sleep(limits::HALF_OPEN_LIFETIME);
+                lab.a.sent.clear();
+                lab.a.command(Command::Initiate(POLICY));
+                lab.settle();
+                lab.assert_mirrored();
+            }
         }
     }
 }

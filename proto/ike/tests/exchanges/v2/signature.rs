@@ -7,9 +7,9 @@ use ravelin_ike::config::{LocalAuth, RemoteAuth};
 use ravelin_ike::explain::Part;
 use ravelin_ike::{Answer, Command, Event, Input, Question, limits};
 use ravelin_ike::{Ppk, PpkIn, Ppks};
-use ravelin_pki::Crl;
 use ravelin_pki::announce::Accepts;
-use ravelin_pki::auth::{Credential, Proof, Trust};
+use ravelin_pki::auth::{Claim, Credential, Proof, Trust, World};
+use ravelin_pki::{Crl, Time, memory};
 use ravelin_testkit::papers::{self, Kind, Paper};
 use ravelin_types::Identity;
 
@@ -208,6 +208,36 @@ fn certificates_that_are_not_good_are_refused_with_the_reason() {
     refuses(lab, "is not by the key of the certificate");
 }
 
+// Row 89 of docs/HISTORY.md: authorities that nobody made ones, and what a peer brings along gives no trust.
+#[test]
+fn nobody_makes_himself_an_authority() {
+    let papers = Papers2::new(Kind::P256);
+    let with = |a: &Paper, more: &[&[u8]]| {
+        let mut lab = papers.lab(|c, _| c.remotes[0].local_auth = LocalAuth::Signature(credential(a, more)));
+        give_key(&mut lab.a, a);
+        lab
+    };
+    // By itself, under its own name, and under that of the authority; with and without what an authority says.
+    for name in ["a", "root"] {
+        for params in [papers::subject(name, &[NAME_A]), papers::authority(papers::subject(name, &[NAME_A]))] {
+            let own = papers::own(params, Kind::P256);
+            for more in [&[][..], &[own.der.as_slice(), &papers.root.der]] {
+                refused(with(&own, more), if name == "a" { "trusted here" } else { "signature" });
+            }
+        }
+    }
+    // By a peer of the authority, whose name is the authority's own or another one.
+    for name in ["root", "middle"] {
+        let middle = papers.root.peer(name, &[NAME_A], Kind::P256);
+        let below = middle.issue(papers::subject("a", &[NAME_A]), Kind::P256);
+        refused(with(&below, &[&middle.der]), "");
+    }
+    // By an authority that comes along with its peer.
+    let stranger = papers::root("stranger", Kind::P256);
+    refused(with(&stranger.peer("a", &[NAME_A], Kind::P256), &[&stranger.der]), "trusted here");
+    with(&papers.a, &[&stranger.der]).establish();
+}
+
 // SECURITY-HISTORY row 89: chains that go round, and authorities that certify each other.
 #[test]
 fn chains_without_end_end() {
@@ -340,6 +370,163 @@ fn proofs_that_are_none_are_refused() {
     lab.b.failure(Part::Certificate);
 }
 
+fn unhex(digits: &str) -> Vec<u8> {
+    let octet = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
+    (0..digits.len()).step_by(2).map(octet).collect()
+}
+
+/// DER: a tag, the length, what is inside.
+fn der(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let inner = parts.concat();
+    let head = match inner.len() {
+        len @ 0..=127 => vec![tag, len as u8],
+        len @ 128..=255 => vec![tag, 0x81, len as u8],
+        len => [&[tag, 0x82][..], &(len as u16).to_be_bytes()].concat(),
+    };
+    [head, inner].concat()
+}
+
+// Rows 79 and 80 of docs/HISTORY.md, RFC 4055 §3.1: a good signature under parameters of PSS by which nobody signs, each of them there
+// or left out.
+#[test]
+fn parameters_of_pss_that_no_signer_has_are_refused_around_a_good_signature() {
+    let sha256 = unhex("300d06096086480165030402010500");
+    let (pss, mgf1) = (unhex("06092a864886f70d01010a"), unhex("06092a864886f70d010108"));
+    let hash = der(0xa0, &[&sha256]);
+    let mask = der(0xa1, &[&der(0x30, &[&mgf1, &sha256])]);
+    let salt = |octets: &[u8]| der(0xa2, &[&der(2, &[octets])]);
+    let trailer = |number: u8| der(0xa3, &[&[2, 1, number]]);
+    let of = |parts: &[&[u8]]| der(0x30, &[&pss, &der(0x30, parts)]);
+    let (good, last) = (salt(&[32]), trailer(1));
+    let mut bad = vec![
+        // No parameters at all, NULL, and octets behind them.
+        der(0x30, &[&pss]),
+        der(0x30, &[&pss, &[5, 0]]),
+        der(0x30, &[&pss, &der(0x30, &[&hash, &mask, &good]), &[5, 0]]),
+        // MGF1 without its hash, and with another one.
+        of(&[&hash, &der(0xa1, &[&der(0x30, &[&mgf1])]), &good]),
+        of(&[&hash, &der(0xa1, &[&der(0x30, &[&mgf1, &unhex("300d06096086480165030402030500")])]), &good]),
+        of(&[&hash, &mask, &good, &trailer(2)]),
+        of(&[&hash, &mask, &good, &trailer(0)]),
+        of(&[&hash, &hash, &mask, &good]),
+    ];
+    // A salt of -1, 0, 33, as long as the modulus, of 2^31 - 1, of 2^32 - 1, and of what has no end.
+    let lengths: [&[u8]; 8] =
+        [&[0xff], &[0], &[33], &[1, 0], &[0x7f, 0xff, 0xff, 0xff], &[0, 0xff, 0xff, 0xff, 0xff], &[1; 9], &[]];
+    bad.extend(lengths.map(|length| of(&[&hash, &mask, &salt(length)])));
+    let fields = [&hash, &mask, &good, &last];
+    let some = |which: u32| {
+        let kept: Vec<&[u8]> = (0..4).filter(|at| which >> at & 1 == 1).map(|at| fields[at].as_slice()).collect();
+        of(&kept)
+    };
+    // Without its hash, mask or salt it says SHA-1, or 20 octets.
+    bad.extend((0..16).filter(|which| which & 0b111 != 0b111).map(some));
+    let papers = Papers2::new(Kind::Rsa);
+    let with = |identifier: &[u8]| {
+        let mut lab = bent(&papers, |proof| {
+            let (len, rest) = proof.data.split_first().unwrap();
+            let (honest, signature) = rest.split_at(usize::from(*len));
+            assert_eq!((proof.method, honest), (14, of(&[&hash, &mask, &good]).as_slice()));
+            Proof { method: 14, data: [&[identifier.len() as u8], identifier, signature].concat() }
+        });
+        lab.settle();
+        lab
+    };
+    for identifier in &bad {
+        let lab = with(identifier);
+        let there = lab.b.failure(Part::Certificate).to_string();
+        assert!(there.contains("which is not accepted"), "{identifier:02x?}: {there}");
+        assert!(lab.b.sas.is_empty() && lab.a.sas.is_empty());
+    }
+    for identifier in [some(0b0111), some(0b1111)] {
+        with(&identifier).assert_mirrored();
+    }
+}
+
+// Rows 78, 81 to 83 and 91 of docs/HISTORY.md: nothing, zeros, the modulus, the order, one: in the right form, by every kind of key.
+#[test]
+fn numbers_that_are_no_signature_authenticate_nobody() {
+    let order = unhex("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551");
+    let pair = |r: &[u8], s: &[u8]| der(0x30, &[&der(2, &[r]), &der(2, &[s])]);
+    let long = [&[0][..], &order].concat();
+    for kind in [Kind::Rsa, Kind::P256, Kind::P384, Kind::P521, Kind::Ed25519] {
+        let papers = Papers2::new(kind);
+        let mut bad = vec![vec![], vec![0], vec![0; 64], vec![0xff; 64], vec![0; 256], vec![0; 4096]];
+        match kind {
+            Kind::Rsa => {
+                let spki = certificate(&papers.a.der).spki().to_vec();
+                // The exponent is the last: 2 3 1 0 1.
+                let modulus = spki[spki.len() - 5 - 256..spki.len() - 5].to_vec();
+                let mut above = modulus.clone();
+                *above.last_mut().unwrap() += 1;
+                let one = [&[0; 255][..], &[1]].concat();
+                bad.extend([vec![0xff; 256], modulus.clone(), above, one, [&[0][..], &modulus].concat()]);
+            }
+            Kind::Ed25519 => {
+                // The neutral element, with S of zero: good for any message where nobody looks at the key.
+                bad.push([&[1][..], &[0; 63]].concat());
+            }
+            _ => {
+                bad.extend([
+                    pair(&[0], &[0]),
+                    pair(&[0], &[1]),
+                    pair(&[1], &[0]),
+                    pair(&[1], &[1]),
+                    pair(&[0xff], &[1]),
+                ]);
+                bad.extend([pair(&long, &[1]), pair(&[1], &long), pair(&long, &long), pair(&[], &[]), vec![0x30, 0]]);
+            }
+        }
+        for signature in &bad {
+            let mut lab = bent(&papers, |proof| {
+                let len = usize::from(proof.data[0]);
+                Proof { method: 14, data: [&proof.data[..=len], signature].concat() }
+            });
+            lab.settle();
+            let there = lab.b.failure(Part::Certificate).to_string();
+            assert!(there.contains("is not by the key of the certificate"), "{kind:?} {signature:02x?}: {there}");
+            assert!(lab.b.sas.is_empty() && lab.a.sas.is_empty());
+        }
+        papers.lab(|_, _| ()).establish();
+    }
+}
+
+// Rows 81 and 82 of docs/HISTORY.md: keys that are none, in a certificate that its authority has signed and as a raw key.
+#[test]
+fn keys_that_are_none_authenticate_nobody() {
+    let rsa = |modulus: &[u8], exponent: &[u8]| {
+        let number = |octets: &[u8]| if octets[0] < 0x80 { octets.to_vec() } else { [&[0], octets].concat() };
+        let key = der(0x30, &[&der(2, &[&number(modulus)]), &der(2, &[&number(exponent)])]);
+        der(0x30, &[&unhex("300d06092a864886f70d0101010500"), &der(3, &[&[0], &key])])
+    };
+    let odd = |octets: usize| [vec![0xff; octets - 1], vec![0x01]].concat();
+    let even = [vec![0xff; 255], vec![0xfe]].concat();
+    let proof = Proof { method: 1, data: vec![0; 256] };
+    for (what, spki) in [
+        ("less than a hash", rsa(&odd(16), &[1, 0, 1])),
+        ("less than a hash and its padding", rsa(&odd(42), &[1, 0, 1])),
+        ("1024 bits", rsa(&odd(128), &[1, 0, 1])),
+        ("16384 bits", rsa(&odd(2048), &[1, 0, 1])),
+        ("one", rsa(&[1], &[1, 0, 1])),
+        ("zero", rsa(&[0], &[1, 0, 1])),
+        ("even", rsa(&even, &[1, 0, 1])),
+        ("to the power of zero", rsa(&odd(256), &[0])),
+        ("to the power of one", rsa(&odd(256), &[1])),
+        ("to an even power", rsa(&odd(256), &[1, 0, 0])),
+        ("to a power as long as the modulus", rsa(&odd(256), &[0x7f; 256])),
+    ] {
+        let trust = Trust { keys: vec![spki.clone()], ..Trust::default() };
+        let world = World { now: Time(1_780_272_000), crls: &[], answers: &[], memory: &memory::Forgetful };
+        for proof in
+            [proof.clone(), Proof { data: vec![], ..proof.clone() }, Proof { data: vec![0; 16], ..proof.clone() }]
+        {
+            let identity = &Identity::Fqdn(NAME_A.into());
+            let claim = Claim { identity, certificates: &[(15, spki.clone())], proof: &proof, octets: b"octets" };
+            assert!(trust.judge(claim, world, &provider()).is_err(), "{what}");
+        }
+    }
+}
+
 // RFC 7296 §3.8.
 #[test]
 fn a_peer_without_rfc_7427_gets_the_methods_of_old() {
@@ -445,10 +632,10 @@ fn questions_without_an_answer_end_what_asked() {
 fn cert_payloads_of_any_form_neither_help_nor_harm() {
     let papers = Papers2::new(Kind::P256);
     let good = (4, papers.a.der.clone());
-    let empty_names = {
-        // A subjectAltName with no name in it: an extension whose octets are `30 00`.
+    // An extension with no entry in it: its octets are `30 00`.
+    let empty = |oid: &[u64]| {
         let mut params = papers::subject("a", &[]);
-        params.custom_extensions.push(rcgen::CustomExtension::from_oid_content(&[2, 5, 29, 17], vec![0x30, 0]));
+        params.custom_extensions.push(rcgen::CustomExtension::from_oid_content(oid, vec![0x30, 0]));
         papers.root.issue(params, Kind::P256).der
     };
     let judge = |certificates: &[(u8, Vec<u8>)]| {
@@ -484,7 +671,43 @@ fn cert_payloads_of_any_form_neither_help_nor_harm() {
     refused(&[(4, vec![0x30; 60_000])], "cannot be read");
     refused(&[(4, [&[0x30, 0x82, 0xff, 0xff][..], &[0x30, 0x80].repeat(10_000)].concat())], "cannot be read");
     refused(&[(4, vec![0; 70_000])], "too many bytes of a certificate");
-    refused(&[(4, empty_names)], "an extension is empty");
+    // subjectAltName, nameConstraints, cRLDistributionPoints, certificatePolicies, policyMappings, extKeyUsage, authorityInfoAccess.
+    let extensions: [&[u64]; 7] = [
+        &[2, 5, 29, 17],
+        &[2, 5, 29, 30],
+        &[2, 5, 29, 31],
+        &[2, 5, 29, 32],
+        &[2, 5, 29, 33],
+        &[2, 5, 29, 37],
+        &[1, 3, 6, 1, 5, 5, 7, 1, 1],
+    ];
+    extensions.iter().for_each(|oid| refused(&[(4, empty(oid))], "an extension is empty"));
+    // Times that are none, and names whose parts have no end.
+    let time = papers.a.der.windows(2).position(|two| two == [0x17, 0x0d]).unwrap() + 2;
+    for (at, wrong) in [(0, b'Z'), (2, b'2'), (4, b'4'), (6, b'3'), (12, b'0'), (12, b'+')] {
+        let mut bent = papers.a.der.clone();
+        bent[time + at] = wrong;
+        refused(&[(4, bent)], "cannot be read");
+    }
+    let name = papers.a.der.windows(5).position(|five| five == [6, 3, 0x55, 4, 6]).unwrap() - 4;
+    for (at, wrong) in [(1, 0), (1, 0x7f), (3, 0), (3, 0x7f), (3, 0x80), (5, 0x7f)] {
+        let mut bent = papers.a.der.clone();
+        bent[name + at] = wrong;
+        refused(&[(4, bent)], "cannot be read");
+    }
+    // PKCS #7 holds nothing that counts: the right certificate, nothing in its sets, something encrypted, itself.
+    let content =
+        |oid: u8, inside: &[u8]| der(0x30, &[&unhex("06092a864886f70d0107"), &[oid], &der(0xa0, &[inside])]).to_vec();
+    let signed = |certificates: &[u8]| {
+        let data = der(0x30, &[&unhex("06092a864886f70d010701")]);
+        content(2, &der(0x30, &[&[2, 1, 1, 0x31, 0], &data, &der(0xa0, &[certificates]), &[0x31, 0]]))
+    };
+    let enveloped = content(3, &der(0x30, &[&[2, 1, 0, 0x31, 0], &der(0x30, &[&unhex("06092a864886f70d010701")])]));
+    let nested = (0..200).fold(vec![0x30, 0], |inside, _| content(1, &inside));
+    for pkcs7 in [signed(&papers.a.der), signed(&[]), enveloped, nested, vec![0x30, 0x80, 0, 0]] {
+        refused(&[(1, pkcs7.clone())], "no certificate");
+        assert!(matches!(judge(&[(1, pkcs7), good.clone()]), Answer::Proven));
+    }
     refused(&vec![good.clone(); 17], "too many certificates of a peer");
     refused(&[(15, vec![]), good.clone()], "is not the certificate that is configured");
     // Row 2 of docs/HISTORY.md: by a trusted authority, for keys of RSA that are none.

@@ -15,12 +15,17 @@ struct Stranger {
 impl Stranger {
     /// Past the greeting; the identity request is what is returned.
     fn new(methods: &[Method], password: &str) -> (Self, Eap) {
+        Stranger::saying(methods, password, &[])
+    }
+
+    /// The same with more in the first request.
+    fn saying(methods: &[Method], password: &str, more: &[Payload]) -> (Self, Eap) {
         let (mut a, mut b) = (config(A, B), config(B, A));
         roles(&mut a, &mut b, client(methods, password), server(methods));
         let mut host = Host::new(b, 2);
         let mut peer = Peer::keyed(&mut host);
-        let request: Vec<Payload> =
-            peer.auth_request().into_iter().filter(|payload| !matches!(payload, Payload::Auth(_))).collect();
+        let payloads = peer.auth_request().into_iter().filter(|payload| !matches!(payload, Payload::Auth(_)));
+        let request: Vec<Payload> = payloads.chain(more.iter().cloned()).collect();
         peer.request(&mut host, AUTH_EXCHANGE, &request);
         while host.answer() {}
         let greeting = peer.response(&mut host);
@@ -119,6 +124,20 @@ fn auth_after_eap_is_by_the_key_of_the_method_alone() {
     }
 }
 
+// Row 105 of docs/HISTORY.md, RFC 5998 §3: a responder proves itself by AUTH although the user says that EAP is enough, and is told by
+// the user's AUTH alone.
+#[test]
+fn nobody_is_talked_out_of_auth() {
+    for method in [Method::Md5, Method::Gtc, Method::MsChapV2] {
+        let enough = notify(NotifyType::EAP_ONLY_AUTHENTICATION, &[]);
+        // The greeting has AUTH in it.
+        let (mut stranger, asked) = Stranger::saying(&[method], "geheim", &[enough]);
+        stranger.succeed(asked);
+        let answer = stranger.ask(&[notify(NotifyType::EAP_ONLY_AUTHENTICATION, &[])]);
+        stranger.assert_refused(&answer);
+    }
+}
+
 #[test]
 fn what_a_user_never_says_ends_the_conversation() {
     let eap = |code, identifier, data: &[u8]| Payload::Eap(Eap { code, identifier, data: data.to_vec() });
@@ -209,6 +228,44 @@ fn a_user_says_nothing_to_a_responder_that_has_not_proven_itself() {
         let (_, told) = peer.asked(&mut host);
         assert!(told.iter().all(|payload| matches!(payload, Payload::Notify(_))), "{told:#?}");
         assert_eq!(host.failures().len(), 1);
+    }
+}
+
+// Row 101 by certificates: one of nobody known, and a good one of somebody else.
+#[test]
+fn a_user_says_nothing_to_a_gateway_with_the_certificate_of_another() {
+    let (root, stranger) = (papers::root("root", Kind::P256), papers::root("root", Kind::P256));
+    for (paper, trusted) in [
+        (root.peer("b", &["192.0.2.2.example.org"], Kind::P256), true),
+        (root.peer("c", &["192.0.2.3.example.org"], Kind::P256), false),
+        (stranger.peer("b", &["192.0.2.2.example.org"], Kind::P256), false),
+    ] {
+        let mut lab = Lab::with(|a, b| {
+            roles(a, b, client(&[Method::Gtc], "geheim"), server(&[Method::Gtc]));
+            a.remotes[0].remote_auth = RemoteAuth::Signature(Arc::new(trust(&[&root.der])));
+            b.remotes[0].local_auth = LocalAuth::Signature(credential(&paper, &[]));
+        });
+        give_key(&mut lab.b, &paper);
+        lab.a.command(Command::Initiate(POLICY));
+        // <-- HDR, SK {IDr, CERT, AUTH, EAP}
+        for exchange in [ExchangeType::IKE_SA_INIT, AUTH_EXCHANGE] {
+            lab.a_to_b();
+            while lab.b.answer() {}
+            assert_eq!(lab.b.next().map(|(number, ..)| ExchangeType(number)), Some(exchange));
+            lab.b_to_a();
+            while lab.a.answer() {}
+        }
+        let said = lab.a.next().map(|(exchange, ..)| ExchangeType(exchange));
+        assert_eq!(said, Some(if trusted { AUTH_EXCHANGE } else { ExchangeType::INFORMATIONAL }));
+        lab.settle();
+        match trusted {
+            true => lab.assert_mirrored(),
+            false => {
+                lab.a.failure(Part::Certificate);
+                assert!(lab.a.endpoint.ike_sas().is_empty() && lab.b.endpoint.ike_sas().is_empty());
+                assert!(lab.b.sas.is_empty());
+            }
+        }
     }
 }
 

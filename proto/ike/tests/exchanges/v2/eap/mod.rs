@@ -258,19 +258,21 @@ fn auth_beside_eap_alone_is_judged() {
 // RFC 5998 §4 and §6.1: neither side goes over to a method that does not prove both.
 #[test]
 fn a_method_that_proves_one_side_is_never_taken_alone() {
-    let mut lab = by_tls(true, |_, server| server.methods = vec![Method::Tls]);
-    let mut config = lab.b.config.clone();
-    let RemoteAuth::Eap(eap) = &config.remotes[0].remote_auth else { panic!() };
-    let mut eap = EapServer::clone(eap);
-    eap.server.methods = vec![Method::Gtc];
-    config.remotes[0].remote_auth = RemoteAuth::Eap(Arc::new(eap));
-    assert!(config.mistakes(&provider())[0].to_string().contains("methods that prove both sides"));
-    // One that asks all the same gets no password.
-    lab.b.command(Command::Configure(Arc::new(config)));
-    lab.a.command(Command::Initiate(POLICY));
-    lab.settle();
-    lab.a.failure(Part::Eap);
-    assert!(lab.a.endpoint.ike_sas().is_empty() && lab.b.sas.is_empty());
+    for method in [Method::Gtc, Method::Md5, Method::MsChapV2] {
+        let mut lab = by_tls(true, |_, server| server.methods = vec![Method::Tls]);
+        let mut config = lab.b.config.clone();
+        let RemoteAuth::Eap(eap) = &config.remotes[0].remote_auth else { panic!() };
+        let mut eap = EapServer::clone(eap);
+        eap.server.methods = vec![method];
+        config.remotes[0].remote_auth = RemoteAuth::Eap(Arc::new(eap));
+        assert!(config.mistakes(&provider())[0].to_string().contains("methods that prove both sides"));
+        // One that asks all the same gets no password.
+        lab.b.command(Command::Configure(Arc::new(config)));
+        lab.a.command(Command::Initiate(POLICY));
+        lab.settle();
+        lab.a.failure(Part::Eap);
+        assert!(lab.a.endpoint.ike_sas().is_empty() && lab.b.sas.is_empty(), "{method}");
+    }
 }
 
 // RFC 5998 §3: whoever does not say that the method is enough gets another proof, or nothing.

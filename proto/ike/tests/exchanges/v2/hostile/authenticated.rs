@@ -5,7 +5,7 @@ use ravelin_ike::explain::Part;
 use ravelin_types::policy::{Mode, PolicyId};
 use ravelin_types::proposal::ProtocolId;
 use ravelin_types::sa::Direction::{Inbound, Outbound};
-use ravelin_types::transform::{EncrId, Transform};
+use ravelin_types::transform::{EncrId, IntegId, Transform};
 use ravelin_types::{Identity, IkeSpi, Spi};
 use ravelin_wire::ike::header::{ExchangeType, PayloadType};
 use ravelin_wire::ike::v2::{AnySpi, AuthMethod, Chain, Delete, Notify, NotifyType, Payload, emit};
@@ -224,6 +224,34 @@ fn proposals_of_nothing() {
         assert_eq!(answer.len(), 1);
         assert!(!notifies(&answer).is_empty());
         assert!(host.sas.len() == 2 || is_down(&host));
+    }
+}
+
+// Row 96: an offer of encryption without integrity, also where somebody has configured that.
+#[test]
+fn encryption_without_integrity_is_not_agreed_on() {
+    for (encr, bits) in
+        [(EncrId::AES_CBC, Some(128)), (EncrId::AES_CTR, Some(128)), (EncrId::DES3, None), (EncrId::NULL, None)]
+    {
+        for integ in [None, Some(IntegId::NONE)] {
+            let mut bare = esp_proposal();
+            bare.transforms[0] = Transform::Encr(encr, bits);
+            bare.transforms.extend(integ.map(Transform::Integ));
+            for ours in [vec![esp_proposal(), esp_cbc()], vec![bare.clone()]] {
+                let (mut host, mut peer) = up();
+                host.configure(|config| config.policies[0].proposals = ours);
+                let mut payloads = peer::child_request(SECOND, 9);
+                payloads[0] = peer::sa(vec![bare.clone()], SECOND.into());
+                let answer = peer.ask(&mut host, ExchangeType::CREATE_CHILD_SA, &payloads);
+                assert_eq!(notifies(&answer), [NotifyType::NO_PROPOSAL_CHOSEN], "{bare}");
+                assert_eq!(host.sas.len(), 2);
+                // Beside it stands one that is whole.
+                host.configure(|config| config.policies[0].proposals = vec![esp_proposal()]);
+                payloads[0] = peer::sa(vec![bare.clone(), esp_proposal()], SECOND.into());
+                let answer = peer.ask(&mut host, ExchangeType::CREATE_CHILD_SA, &payloads);
+                assert_eq!((notifies(&answer), host.sas.len()), (vec![], 4), "{bare}");
+            }
+        }
     }
 }
 
