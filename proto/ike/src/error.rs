@@ -113,6 +113,9 @@ pub(crate) struct Place {
 
 impl Error {
     /// What the peer is told in the response to its request (RFC 7296 §2.21, §3.10.1).
+    /// What was agreed on is not there: neither offered nor chosen by the lists of the provider.
+    pub(crate) const NOT_BUILT_IN: Error = Error::Misuse("an algorithm is not built in");
+
     pub(crate) fn notify(&self) -> Notify {
         let plain = |kind| Notify::new(kind, Vec::new());
         match self {

@@ -258,7 +258,7 @@ impl Core {
     }
 
     fn ke(&self, method: KeMethod) -> Result<&'static dyn KeAlg, Error> {
-        self.crypto.ke(method).ok_or(Error::Misuse("an algorithm is not built in"))
+        self.crypto.ke(method).ok_or(Error::NOT_BUILT_IN)
     }
 
     /// Keeps a first message of a peer until its step is taken.

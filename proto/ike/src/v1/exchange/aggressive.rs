@@ -110,7 +110,7 @@ pub(super) fn answer(
     if !core.exchanging.is_again() && !core.may_react() {
         return Ok(());
     }
-    let algs = Algs::find(&core.crypto, &agreed.suite).ok_or(Error::Misuse("an algorithm is not built in"))?;
+    let algs = Algs::find(&core.crypto, &agreed.suite).ok_or(Error::NOT_BUILT_IN)?;
     let theirs = payloads.ke()?.0.clone();
     let (public, shared) = core.respond(agreed.suite.ke, &theirs)?;
     let mut abilities = Abilities::default();
@@ -155,8 +155,7 @@ pub(super) fn send_2(
     let Keyed { remote, secured, material, received, peer } = keyed;
     let (identity, payloads) = peer.ok_or(Error::Misuse("no remote is configured"))?;
     let Agreed { suite, method, .. } = material.agreed;
-    let (_, answer) = offer::choose(payloads.sa()?, &[suite], &[method], &core.crypto)
-        .ok_or(Error::Misuse("an algorithm is not built in"))?;
+    let (_, answer) = offer::choose(payloads.sa()?, &[suite], &[method], &core.crypto).ok_or(Error::NOT_BUILT_IN)?;
     let mut reply = vec![Payload::Sa(answer), Payload::Ke(Opaque(material.publics.1.clone()))];
     reply.extend(Nonce::new(material.nonces.1.as_slice()).map(Payload::Nonce));
     reply.push(Payload::Id(id_payload(&remote.local_id)));
@@ -261,7 +260,7 @@ fn conclude(
     let method = proof::method(remote, true, &core.crypto)?;
     let agreed = offer::answered(payloads.sa()?, &offered.suites, method, &core.crypto)
         .ok_or(Error::Violation("the chosen proposal was not offered"))?;
-    let algs = Algs::find(&core.crypto, &agreed.suite).ok_or(Error::Misuse("an algorithm is not built in"))?;
+    let algs = Algs::find(&core.crypto, &agreed.suite).ok_or(Error::NOT_BUILT_IN)?;
     let theirs = payloads.ke()?.0.clone();
     let shared = core.agree(agreed.suite.ke, &offered.private, &theirs)?;
     let material = Material {

@@ -225,7 +225,7 @@ fn value(
     let method = proof::method(remote, true, &core.crypto)?;
     let agreed = offer::answered(payloads.sa()?, suites, method, &core.crypto)
         .ok_or(Error::Violation("the chosen proposal was not offered"))?;
-    let algs = Algs::find(&core.crypto, &agreed.suite).ok_or(Error::Misuse("an algorithm is not built in"))?;
+    let algs = Algs::find(&core.crypto, &agreed.suite).ok_or(Error::NOT_BUILT_IN)?;
     opening.abilities.note(payloads.all());
     let private = core.generate(agreed.suite.ke)?;
     let nonce = core.nonce();
@@ -256,7 +256,7 @@ fn answer_value(
     core: &mut Core,
 ) -> Result<(Ends, Material, Vec<u8>), Error> {
     rules::require(payloads, rules::KE)?;
-    let algs = Algs::find(&core.crypto, &agreed.suite).ok_or(Error::Misuse("an algorithm is not built in"))?;
+    let algs = Algs::find(&core.crypto, &agreed.suite).ok_or(Error::NOT_BUILT_IN)?;
     let theirs = payloads.ke()?.0.clone();
     let (public, shared) = core.respond(agreed.suite.ke, &theirs)?;
     let nonce = core.nonce();

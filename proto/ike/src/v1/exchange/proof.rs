@@ -120,7 +120,7 @@ impl Material {
             _ => Skeyid::signatures(self.algs.prf, &self.shared, nonces),
         };
         let keys = skeyid.derive(self.algs.prf, &self.shared, cookies);
-        let cipher = keys.cipher(&self.algs).map_err(|_| Error::Misuse("an algorithm is not built in"))?;
+        let cipher = keys.cipher(&self.algs).map_err(|_| Error::NOT_BUILT_IN)?;
         let iv = Iv::first(self.algs.hash, self.algs.prf.output_len(), self.publics(), &cipher);
         Ok(Secured { suite: self.agreed.suite, algs: self.algs, keys, cipher, iv })
     }

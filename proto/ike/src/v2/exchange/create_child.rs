@@ -458,7 +458,7 @@ pub(crate) fn keymat(
     shared: &[Secret],
     nonces: Nonces<'_>,
 ) -> Result<KeyMat, Error> {
-    let algs = ChildAlgs::find(&core.crypto, suite).ok_or(Error::Misuse("an algorithm is not built in"))?;
+    let algs = ChildAlgs::find(&core.crypto, suite).ok_or(Error::NOT_BUILT_IN)?;
     Ok(KeyMat::derive(prf, sk_d, &algs, shared, nonces))
 }
 

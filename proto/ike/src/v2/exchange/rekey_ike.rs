@@ -446,7 +446,7 @@ struct New<'a> {
 /// The new IKE SA, still without Child SAs.
 fn successor(sa: &Established, ends: &Ends, new: New<'_>, core: &mut Core) -> Result<IkeSa, Error> {
     let New { initiator, spis: (spi_i, spi_r), suite, additional, shared, nonces } = new;
-    let missing = Error::Misuse("an algorithm is not built in");
+    let missing = Error::NOT_BUILT_IN;
     let algs = IkeAlgs::find(&core.crypto, &suite).ok_or(missing.clone())?;
     // RFC 7296 §2.18: SKEYSEED with the prf of the old IKE SA, all else with that of the new one.
     let keys = Skeyseed::rekeyed(sa.algs.prf, &sa.keying.sk_d, shared, nonces).derive(&algs, nonces, spi_i, spi_r);

@@ -309,7 +309,7 @@ fn build(
 ) -> Result<Built, Error> {
     // Who of them it is will be known with the identity; ESP in UDP serves the others too.
     let encap = candidates.iter().any(|remote| remote.encap);
-    let missing = Error::Misuse("an algorithm is not built in");
+    let missing = Error::NOT_BUILT_IN;
     let algs = IkeAlgs::find(&core.crypto, &agreed.suite).ok_or(missing.clone())?;
     let (public, shared) = core.respond(agreed.suite.ke, &payloads.ke()?.data)?;
     let nonce_i = payloads.nonce()?.as_bytes().to_vec();

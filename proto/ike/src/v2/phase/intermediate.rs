@@ -245,7 +245,7 @@ impl InitExchange {
         // The same keys go on where they are: made anew they would begin with the first IV again.
         let Some(keys) = made else { return Ok(None) };
         let protection = Protection::new(&keys, &self.algs, initiator);
-        let mut protection = protection.map_err(|_| Error::Misuse("an algorithm is not built in"))?;
+        let mut protection = protection.map_err(|_| Error::NOT_BUILT_IN)?;
         protection.fragments = self.protection.fragments;
         self.keys = keys;
         Ok(Some(core::mem::replace(&mut self.protection, protection)))

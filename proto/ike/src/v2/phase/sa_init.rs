@@ -377,7 +377,7 @@ impl InitRequested {
         if spi_r == IkeSpi::ZERO {
             return Err(Error::Violation("the responder's SPI is zero"));
         }
-        let missing = Error::Misuse("an algorithm is not built in");
+        let missing = Error::NOT_BUILT_IN;
         let nonce_r = payloads.nonce()?.as_bytes().to_vec();
         let nonces = Nonces { initiator: &self.request.nonce, responder: &nonce_r };
         let (suite, additional, algs, seed) = match &self.request.source {
@@ -405,8 +405,7 @@ impl InitRequested {
             }
         };
         let keys = seed.derive(&algs, nonces, ends.spi_i, spi_r);
-        let mut protection =
-            Protection::new(&keys, &algs, true).map_err(|_| Error::Misuse("an algorithm is not built in"))?;
+        let mut protection = Protection::new(&keys, &algs, true).map_err(|_| Error::NOT_BUILT_IN)?;
         protection.fragments = ends.stream.is_none() && fragmentation::supported(payloads);
 
         let unknown_local = ends.local.ip().is_unspecified();

@@ -327,7 +327,7 @@ fn keys(
 ) -> Result<KeyMat, Error> {
     let nonces = Nonces { initiator: nonce_i, responder: nonce_r };
     let alone = |suite: Suite, spi| {
-        let algs = ChildAlgs::find(&core.crypto, &suite).ok_or(Error::Misuse("an algorithm is not built in"))?;
+        let algs = ChildAlgs::find(&core.crypto, &suite).ok_or(Error::NOT_BUILT_IN)?;
         Ok::<_, Error>(keymat(&session.secured.keys, suite.protocol(), spi, &algs, shared, nonces))
     };
     let of = |suite: Suite, spi| match suite {
