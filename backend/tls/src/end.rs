@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 
 use ravelin_eap::tls::Tls;
 use ravelin_pki::Certificate;
-use rustls::{AlertDescription, CertificateError, Connection, Error, OtherError, ProtocolVersion};
+use rustls::{AlertDescription, Connection, Error, ProtocolVersion};
 
 use crate::judge::Found;
 
@@ -25,7 +25,10 @@ impl Tls for End {
     fn hear(&mut self, mut records: &[u8]) -> Result<(), String> {
         while !records.is_empty() {
             self.connection.read_tls(&mut records).map_err(|error| error.to_string())?;
-            let state = self.connection.process_new_packets().map_err(|error| words(&error))?;
+            let state = self.connection.process_new_packets().map_err(|error| match self.found.get() {
+                Some(Err(refusal)) => refusal.to_string(),
+                _ => words(&error),
+            })?;
             let mut plain = vec![0; state.plaintext_bytes_to_read()];
             self.connection.reader().read_exact(&mut plain).map_err(|error| error.to_string())?;
             self.plain.extend(plain);
@@ -63,14 +66,13 @@ impl Tls for End {
     }
 
     fn peer(&self) -> Option<Certificate> {
-        self.found.get().cloned()
+        self.found.get()?.as_ref().ok().cloned()
     }
 }
 
 /// Why it is over, for the operator.
 fn words(error: &Error) -> String {
     match error {
-        Error::InvalidCertificate(CertificateError::Other(OtherError(why))) => why.to_string(),
         Error::NoCertificatesPresented => "the other side has no certificate".to_owned(),
         Error::AlertReceived(alert) => format!("the other side refused: {}", alert_words(*alert)),
         other => other.to_string(),
@@ -82,7 +84,12 @@ fn alert_words(alert: AlertDescription) -> String {
         AlertDescription::BadCertificate => "our certificate is wrong (bad_certificate)".into(),
         AlertDescription::CertificateUnknown => "our certificate does not convince it (certificate_unknown)".into(),
         AlertDescription::UnknownCA => "it does not know who issued our certificate (unknown_ca)".into(),
-        AlertDescription::CertificateExpired => "our certificate has expired (certificate_expired)".into(),
+        AlertDescription::CertificateExpired => {
+            "our certificate is not in force by its clock (certificate_expired)".into()
+        }
+        AlertDescription::UnsupportedCertificate => {
+            "our certificate is not for this, or of a kind it does not know (unsupported_certificate)".into()
+        }
         AlertDescription::CertificateRevoked => "our certificate was revoked (certificate_revoked)".into(),
         AlertDescription::CertificateRequired => "it wants a certificate (certificate_required)".into(),
         AlertDescription::ProtocolVersion => "it speaks neither TLS 1.2 nor 1.3 (protocol_version)".into(),

@@ -4,9 +4,9 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use ravelin_crypto::CryptoProvider;
-use ravelin_pki::auth::{Trust, World};
+use ravelin_pki::auth::{Refusal, Trust, World};
 use ravelin_pki::ocsp::Answer;
-use ravelin_pki::{Certificate, Crl, Time, Usage, memory, path};
+use ravelin_pki::{Certificate, Crl, Fault, Time, Usage, memory, path};
 use ravelin_types::Identity;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -17,8 +17,8 @@ use rustls::{
 
 use crate::scheme;
 
-/// The certificate of the other side, once it was judged.
-pub(crate) type Found = Arc<OnceLock<Certificate>>;
+/// The certificate of the other side once it was judged, or why it is not believed.
+pub(crate) type Found = Arc<OnceLock<Result<Certificate, Refusal>>>;
 
 pub(crate) struct Judge {
     trust: Arc<Trust>,
@@ -45,10 +45,14 @@ impl Judge {
         let world = World { now: self.now, crls: &self.crls, answers: &self.answers, memory: &memory::Forgetful };
         match self.trust.judge_tls(self.peer.as_ref(), &sent, usage, world, &self.crypto) {
             Ok(certificate) => {
-                let _ = self.found.set(certificate);
+                let _ = self.found.set(Ok(certificate));
                 Ok(())
             }
-            Err(why) => Err(Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(why))))),
+            Err(why) => {
+                let error = told(&why);
+                let _ = self.found.set(Err(why));
+                Err(Error::InvalidCertificate(error))
+            }
         }
     }
 
@@ -66,6 +70,22 @@ impl Judge {
             .ok_or(Error::PeerIncompatible(PeerIncompatible::NoSignatureSchemesInCommon))?;
         key.verify(scheme, message, signed.signature()).map_err(|_| bad())?;
         Ok(HandshakeSignatureValid::assertion())
+    }
+}
+
+/// What decides over the alert that the other side hears (RFC 8446 §6.2). What it can mend, it is told.
+fn told(why: &Refusal) -> CertificateError {
+    match why {
+        Refusal::Certificate(fault) => match fault {
+            Fault::Expired(..) => CertificateError::Expired,
+            Fault::NotYetValid(..) => CertificateError::NotValidYet,
+            Fault::Revoked(_) => CertificateError::Revoked,
+            Fault::UnknownAuthority { .. } | Fault::NotThrough(..) => CertificateError::UnknownIssuer,
+            Fault::Malformed(_) => CertificateError::BadEncoding,
+            Fault::Usage(_) => CertificateError::InvalidPurpose,
+            _ => CertificateError::Other(OtherError(Arc::new(why.clone()))),
+        },
+        _ => CertificateError::Other(OtherError(Arc::new(why.clone()))),
     }
 }
 

@@ -185,17 +185,22 @@ fn certificates_that_are_not_believed_end_it_on_both_sides() {
     expired.not_after = expired.not_before.replace_year(2020).unwrap();
     let mut for_servers = papers::subject("carol", &[CAROL]);
     for_servers.extended_key_usages = vec![papers::SERVER_AUTH];
+    let mut early = papers::subject("carol", &[CAROL]);
+    (early.not_before, early.not_after) =
+        (early.not_before.replace_year(2200).unwrap(), early.not_before.replace_year(2201).unwrap());
+    // What is said here, and what the other side hears.
     let cases = [
-        (stranger.peer("carol", &[CAROL], kind), "stranger"),
-        (papers::own(papers::subject("carol", &[CAROL]), kind), "not known"),
-        (root.issue(expired, kind), "expired"),
-        (root.issue(for_servers, kind), "permit"),
+        (stranger.peer("carol", &[CAROL], kind), "CN=stranger, which is not trusted", "unknown_ca"),
+        (papers::own(papers::subject("carol", &[CAROL]), kind), "signed by itself", "unknown_ca"),
+        (root.issue(expired, kind), "expired on 20", "certificate_expired"),
+        (root.issue(early, kind), "valid only from 2200", "certificate_expired"),
+        (root.issue(for_servers, kind), "see its key usage", "unsupported_certificate"),
     ];
-    for (paper, words) in &cases {
+    for (paper, words, alert) in &cases {
         let (there, here, _) = talk(&side(&[paper], &[&root], Some(GW)), &gw, CAROL);
-        let here = here.unwrap_err();
-        assert!(here.contains(words) || here.contains("CN=carol"), "{words}: {here}");
-        assert!(there.unwrap_err().contains("the other side refused"), "{words}");
+        let (there, here) = (there.unwrap_err(), here.unwrap_err());
+        assert!(here.contains(words), "{words}: {here}");
+        assert!(there.contains("the other side refused") && there.contains(alert), "{alert}: {there}");
     }
     // The user's certificate with somebody else's key.
     let mut thief = side(&[&own], &[&root], Some(GW));

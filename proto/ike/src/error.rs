@@ -16,7 +16,8 @@ use ravelin_wire::ike::header::PayloadType;
 use ravelin_wire::ike::v1;
 use ravelin_wire::ike::v2::{Notify, NotifyType};
 
-use crate::explain::{Failure, Gap, Part};
+use crate::config::Remote;
+use crate::explain::{Failure, Gap, Means, Part};
 use crate::limits;
 
 /// Why an exchange cannot go on.
@@ -112,10 +113,10 @@ pub(crate) struct Place {
 }
 
 impl Error {
-    /// What the peer is told in the response to its request (RFC 7296 §2.21, §3.10.1).
     /// What was agreed on is not there: neither offered nor chosen by the lists of the provider.
     pub(crate) const NOT_BUILT_IN: Error = Error::Misuse("an algorithm is not built in");
 
+    /// What the peer is told in the response to its request (RFC 7296 §2.21, §3.10.1).
     pub(crate) fn notify(&self) -> Notify {
         let plain = |kind| Notify::new(kind, Vec::new());
         match self {
@@ -153,6 +154,16 @@ impl Error {
         let trusted = |(why, remote)| (why, format!("what is trusted for remote {remote}"));
         let (theirs, ours) = refusals.into_iter().map(trusted).unzip();
         Error::Authentication(Disagreement::new(Part::Certificate, theirs, ours))
+    }
+
+    /// The peer, which says this, does not believe who we are.
+    pub(crate) fn not_believed(said: impl ToString, remote: &Remote) -> Self {
+        let part = Part::NotBelieved(remote.local_auth.means());
+        let ours = vec![
+            format!("we are {}, by {}", remote.local_id, remote.local_auth.words()),
+            format!("the peer shall be {}", remote.peer_words()),
+        ];
+        Error::Authentication(Disagreement::new(part, vec![said.to_string()], ours))
     }
 
     /// EAP did not succeed: what the other side said, or what we found.
@@ -288,7 +299,6 @@ fn refused_part(kind: NotifyType, place: &Place) -> Part {
         NotifyType::NO_PROPOSAL_CHOSEN => Part::IkeProposal,
         NotifyType::TS_UNACCEPTABLE | NotifyType::SINGLE_PAIR_REQUIRED => Part::TrafficSelectors,
         NotifyType::INTERNAL_ADDRESS_FAILURE | NotifyType::FAILED_CP_REQUIRED => Part::InternalAddress,
-        NotifyType::AUTHENTICATION_FAILED => Part::Authentication,
         NotifyType::INVALID_KE_PAYLOAD => Part::KeyExchange,
         NotifyType::NO_ADDITIONAL_SAS | NotifyType::TS_MAX_QUEUE => Part::Limit,
         NotifyType::INVALID_SYNTAX | NotifyType::UNSUPPORTED_CRITICAL_PAYLOAD | NotifyType::INVALID_MAJOR_VERSION => {
@@ -306,9 +316,6 @@ fn refused_part_v1(kind: v1::NotifyType, place: &Place) -> Part {
         },
         v1::NotifyType::INVALID_ID_INFORMATION if place.exchange == "Quick Mode" => Part::TrafficSelectors,
         v1::NotifyType::INVALID_ID_INFORMATION => Part::Identity,
-        v1::NotifyType::AUTHENTICATION_FAILED
-        | v1::NotifyType::INVALID_HASH_INFORMATION
-        | v1::NotifyType::INVALID_SIGNATURE => Part::Authentication,
         v1::NotifyType::INVALID_KEY_INFORMATION => Part::KeyExchange,
         _ => Part::Refused,
     }
@@ -334,6 +341,17 @@ fn advice(part: Part) -> &'static str {
         Part::InternalAddress => "give the server's remote a pool with addresses left, and let the client ask for one",
         Part::Identity => "make the identity expected here the one that the peer sends",
         Part::Authentication => "check that both sides have the same pre-shared key and identities",
+        Part::Method => "let one side prove what the other expects of it",
+        Part::NotBelieved(means) => match means {
+            Means::SharedKey => "see its log: check that both sides have the same pre-shared key and identities",
+            Means::Certificate => {
+                "see its log: whether it trusts an authority above our certificate, whether that is in force by its clock, \
+                 not revoked and for our identity, and whether it expects a certificate"
+            }
+            Means::PublicKey => "see its log: whether it has our public key, for our identity, and expects one",
+            Means::Eap => "see its log: check the user, the password and the methods of both sides",
+            Means::Nothing => "give this side a proof of who it is, or let the peer take anybody",
+        },
         Part::Login => "check the user and the password of both sides",
         Part::Eap => "check the user, the password and the methods of both sides",
         Part::Certificate => "mend the certificate or what is asked of it, or trust its authority: ce x509",

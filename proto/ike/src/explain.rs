@@ -97,8 +97,12 @@ pub enum Part {
     InternalAddress,
     /// The peer's identity is not the expected one.
     Identity,
-    /// The pre-shared keys differ, or the peer says so.
+    /// The pre-shared keys differ.
     Authentication,
+    /// One side proves who it is in another way than the other expects.
+    Method,
+    /// The peer does not believe who we are; it does not say why (RFC 7296 §2.21.2).
+    NotBelieved(Means),
     /// One side has more to prove than the other knows of, or less (RFC 4739).
     Rounds,
     /// A user's name and password (XAuth) are not accepted.
@@ -127,6 +131,21 @@ pub enum Part {
     Limit,
 }
 
+/// What we prove who we are with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Means {
+    /// A pre-shared key.
+    SharedKey,
+    /// A certificate.
+    Certificate,
+    /// A public key without a certificate.
+    PublicKey,
+    /// A user's name, by EAP.
+    Eap,
+    /// Nothing (RFC 7619).
+    Nothing,
+}
+
 impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -142,6 +161,12 @@ impl fmt::Display for Part {
             Part::InternalAddress => "no internal address was assigned",
             Part::Identity => "the peer is not who the configuration expects",
             Part::Authentication => "the peers do not have the same pre-shared key",
+            Part::Method => "one side proves who it is in another way than the other expects",
+            Part::NotBelieved(Means::SharedKey) => "the peer does not take our pre-shared key, or not for our identity",
+            Part::NotBelieved(Means::Certificate) => "the peer does not take our certificate, or not for our identity",
+            Part::NotBelieved(Means::PublicKey) => "the peer does not take our public key, or not for our identity",
+            Part::NotBelieved(Means::Eap) => "the peer does not take our login by EAP, or not from our identity",
+            Part::NotBelieved(Means::Nothing) => "the peer does not take us without a proof of who we are",
             Part::Rounds => "the two do not prove themselves in the same number of rounds",
             Part::Login => "the user's login is not accepted",
             Part::Eap => "EAP did not succeed",

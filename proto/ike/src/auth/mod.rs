@@ -12,15 +12,16 @@ mod signature;
 
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
+use alloc::vec;
 use alloc::vec::Vec;
 
 use ravelin_crypto::ikev2::{SignedOctets, shared_key};
 use ravelin_crypto::{CryptoProvider, PrfAlg};
 use ravelin_eap::Client;
-use ravelin_pki::Wish;
 use ravelin_pki::announce::Accepts;
 use ravelin_pki::auth::{Credential, Proof, Trust};
-use ravelin_types::{HostName, Secret};
+use ravelin_pki::{Date, Wish};
+use ravelin_types::{HostName, Identity, Secret};
 use ravelin_wire::ike::v2::{Auth, AuthMethod, Cert, CertEncoding, Id, Payload};
 
 pub use self::eap::EapServer;
@@ -28,6 +29,8 @@ pub use self::eap::EapServer;
 pub(crate) use self::fingerprint::fingerprint;
 pub(crate) use self::psk::LastKey;
 pub use self::rounds::{OwnRound, PeerRound, Rounds};
+use crate::error::{Disagreement, Error};
+use crate::explain::{Means, Part};
 use crate::limits;
 use crate::question::Question;
 
@@ -45,6 +48,33 @@ pub enum LocalAuth {
 }
 
 impl LocalAuth {
+    /// What it is, for a report.
+    pub(crate) fn means(&self) -> Means {
+        match self {
+            LocalAuth::Psk(_) => Means::SharedKey,
+            LocalAuth::Signature(credential) if credential.certificates.is_empty() => Means::PublicKey,
+            LocalAuth::Signature(_) => Means::Certificate,
+            LocalAuth::Eap(_) => Means::Eap,
+            LocalAuth::Null => Means::Nothing,
+        }
+    }
+
+    /// The same with whose it is.
+    pub(crate) fn words(&self) -> String {
+        match self {
+            LocalAuth::Psk(_) => "a pre-shared key".into(),
+            LocalAuth::Signature(credential) => match credential.certificates.first() {
+                Some(own) => {
+                    let (names, issuer, until) = (own.names(), own.issuer(), Date(own.valid().1));
+                    alloc::format!("the certificate {names} of {issuer}, valid until {until}")
+                }
+                None => "a public key without a certificate".into(),
+            },
+            LocalAuth::Eap(client) => alloc::format!("EAP as user {}", client.user),
+            LocalAuth::Null => "nothing".into(),
+        }
+    }
+
     /// Whether it can prove anything.
     pub(crate) fn is_usable(&self) -> bool {
         match self {
@@ -78,6 +108,18 @@ impl RemoteAuth {
             RemoteAuth::Eap(eap) => eap.server.is_usable(),
             RemoteAuth::Null => true,
         }
+    }
+
+    /// AUTH of this peer does not prove what is expected, or is by another method.
+    pub(crate) fn unproven(&self, remote: &str, peer: &Identity, auth: AuthMethod) -> Error {
+        let part = match (self, auth) {
+            (RemoteAuth::Psk(_), AuthMethod::SHARED_KEY) => Part::Authentication,
+            // Of nobody, it is by the keys of the IKE SA.
+            (RemoteAuth::Null, AuthMethod::NULL) => Part::Protocol,
+            _ => Part::Method,
+        };
+        let theirs = alloc::format!("{peer} with AUTH by {auth}");
+        Error::Authentication(Disagreement::new(part, vec![theirs], vec![self.words(remote)]))
     }
 
     /// The names of servers elsewhere that know the users.
@@ -225,6 +267,9 @@ impl Claim<'_> {
             RemoteAuth::Null => null::judge(&self.octets(prf), prf, self.sk_p, auth).map(Now::Known),
             // Whoever shall prove himself by EAP has no other way.
             RemoteAuth::Eap(_) => Err(Unproven),
+            RemoteAuth::Signature(_) if [AuthMethod::SHARED_KEY, AuthMethod::NULL].contains(&auth.method) => {
+                Err(Unproven)
+            }
             RemoteAuth::Signature(trust) => {
                 let octets = self.octets(prf).parts().concat();
                 Ok(Now::Ask(signature::judge(trust, &self.id.identity, payloads, auth, octets)))

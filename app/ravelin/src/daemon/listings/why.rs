@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use ravelin_config::model::RemoteEntry;
 use ravelin_config::value::host::Host;
 use ravelin_control::Message;
-use ravelin_ike::explain::{Failure, Gap, Part};
+use ravelin_ike::explain::{Failure, Gap, Means, Part};
 use ravelin_types::transform::TransformType;
 use ravelin_types::{HostName, Instant};
 
@@ -198,8 +198,9 @@ fn changes(failure: &Failure, entry: Option<&RemoteEntry>, policy: Option<&str>)
         (Part::Identity, Some(_)) if !failure.theirs.is_empty() => {
             lines.push(format!("if that is the peer: {command} ... -f {}", failure.theirs[0]));
         }
-        (Part::Authentication, Some(spec)) => {
-            if let Some(file) = &spec.secret_file {
+        (part @ (Part::Authentication | Part::Method | Part::NotBelieved(_)), Some(spec)) => {
+            let keyed = matches!(part, Part::Authentication | Part::NotBelieved(Means::SharedKey));
+            if let Some(file) = spec.secret_file.as_ref().filter(|_| keyed) {
                 lines.push(format!("compare {} with the key of the peer, byte by byte", file.display()));
             }
             lines.push(format!("this side says it is {} and expects {}", spec.own_id, spec.peer_id));

@@ -20,6 +20,8 @@ fn of_failure(failure: &Failure) -> Option<&'static str> {
         Part::InternalAddress => "vip-failure",
         Part::Identity
         | Part::Authentication
+        | Part::Method
+        | Part::NotBelieved(_)
         | Part::Rounds
         | Part::Login
         | Part::Ppk

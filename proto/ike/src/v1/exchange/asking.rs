@@ -12,14 +12,13 @@
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
-use alloc::vec;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use ravelin_types::identity::Identity;
 use ravelin_types::{Carrier, Instant};
 use ravelin_wire::ike::header::Header;
-use ravelin_wire::ike::v1::{Message, Opaque, Payload};
+use ravelin_wire::ike::v1::{Message, NotifyType, Opaque, Payload};
 
 use super::proof::Material;
 use super::{Opening, Step, aggressive, id_payload, informational, main_mode, tell};
@@ -278,26 +277,14 @@ impl Asking {
     }
 }
 
-/// What a peer is told of a failure that is about our certificate, where we have one.
-pub(super) fn refusal(remote: &Remote, error: Error) -> Error {
-    use crate::auth::LocalAuth;
-    use crate::error::Disagreement;
-    use crate::explain::Part;
-    use alloc::string::ToString;
-    use ravelin_wire::ike::v1::NotifyType;
-    match (&error, &remote.local_auth) {
-        (
-            Error::RefusedV1(
-                kind @ (NotifyType::AUTHENTICATION_FAILED
-                | NotifyType::INVALID_SIGNATURE
-                | NotifyType::INVALID_CERTIFICATE
-                | NotifyType::INVALID_CERT_AUTHORITY),
-            ),
-            LocalAuth::Signature(_),
-        ) => {
-            let ours = vec![alloc::format!("the certificate of {}", remote.local_id)];
-            Error::Authentication(Disagreement::new(Part::Certificate, vec![kind.to_string()], ours))
-        }
-        _ => error,
+/// What the peer says in a notify, where that may be about what we proved (RFC 2408 §3.14.1).
+pub(super) fn refusal(remote: &Remote, kind: NotifyType) -> Error {
+    match kind {
+        NotifyType::AUTHENTICATION_FAILED
+        | NotifyType::INVALID_HASH_INFORMATION
+        | NotifyType::INVALID_SIGNATURE
+        | NotifyType::INVALID_CERTIFICATE
+        | NotifyType::INVALID_CERT_AUTHORITY => Error::not_believed(kind, remote),
+        other => Error::RefusedV1(other),
     }
 }

@@ -422,9 +422,10 @@ fn recognise(
         }
     }
     let ours = remotes.iter().map(|remote| remote.remote_auth.words(&remote.name)).collect();
-    let theirs = vec!["a message that this key does not open".into()];
-    Err(refusal.unwrap_or(Error::Authentication(Disagreement::new(Part::Authentication, theirs, ours))))
+    Err(refusal.unwrap_or_else(|| material.unproven(UNOPENED.into(), ours)))
 }
+
+const UNOPENED: &str = "a message that the keys do not open";
 
 /// Takes message 6.
 fn conclude(
@@ -439,10 +440,7 @@ fn conclude(
     let (remote, secured, material) = &*sent;
     let judged = secured
         .open(&secured.iv, first, datagram.data)
-        .ok_or_else(|| {
-            let theirs = vec!["a message that this key does not open".into()];
-            Error::Authentication(Disagreement::new(Part::Authentication, theirs, vec![]))
-        })
+        .ok_or_else(|| material.unproven(UNOPENED.into(), vec![]))
         .and_then(|(payloads, iv)| {
             rules::require(&payloads, rules::ID)?;
             let identity = claimed(payloads.id()?)?;

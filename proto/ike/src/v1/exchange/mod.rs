@@ -281,10 +281,9 @@ impl Opening {
                 if let Some(retry) = &mut self.retry {
                     retry.hurry();
                 }
-                let error = Error::RefusedV1(kind);
                 let error = match self.remotes.first() {
-                    Some(remote) => asking::refusal(remote, error),
-                    None => error,
+                    Some(remote) => asking::refusal(remote, kind),
+                    None => Error::RefusedV1(kind),
                 };
                 self.report(&ends, &error, core);
             }

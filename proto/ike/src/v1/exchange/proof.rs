@@ -6,7 +6,7 @@
 //! The method is part of the offer, and one for both sides. What it decides is here: which key SKEYID comes from, and
 //! whether a side sends HASH or SIG.
 
-use alloc::string::ToString;
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -178,11 +178,18 @@ impl Material {
                     octets: hash,
                 }))
             }
-            _ => secured.keys.verify(&hash, &payloads.hash()?.0).map(Now::Known).map_err(|_| {
-                let theirs = vec!["HASH by pre-shared key".to_string()];
-                Error::Authentication(Disagreement::new(Part::Authentication, theirs, vec![]))
-            }),
+            _ => {
+                secured.keys.verify(&hash, &payloads.hash()?.0).map(Now::Known).map_err(|_| {
+                    self.unproven(alloc::format!("HASH of {identity} that is not of the keys here"), vec![])
+                })
+            }
         }
+    }
+
+    /// What is made with the keys does not fit: they come from the pre-shared key, if there is one.
+    pub(super) fn unproven(&self, theirs: String, ours: Vec<String>) -> Error {
+        let part = if is_keyed(self.agreed.method) { Part::Authentication } else { Part::Protocol };
+        Error::Authentication(Disagreement::new(part, vec![theirs], ours))
     }
 }
 

@@ -91,7 +91,10 @@ pub(crate) fn respond(
         .find(|notify| [NotifyType::AUTHENTICATION_FAILED, NotifyType::INVALID_SYNTAX].contains(&notify.kind));
     if let Some(notify) = fatal {
         // RFC 7296 §2.21.2: these end the IKE SA without a Delete payload.
-        let error = Error::Refused(notify.kind, notify.data.clone());
+        let error = match notify.kind {
+            NotifyType::AUTHENTICATION_FAILED => Error::not_believed(notify.kind, &sa.remote),
+            _ => Error::Refused(notify.kind, notify.data.clone()),
+        };
         core.failed(error.failure(sa.place(ends, "INFORMATIONAL")));
         return Ok((Vec::new(), After::End(DownReason::ProtocolError)));
     }

@@ -108,7 +108,7 @@ pub(crate) fn admit(remote: &Remote, peer: &Accepts) -> Result<(), Error> {
         };
         if methods.iter().all(|method| method.number != own.0) {
             let theirs: Vec<String> = methods.iter().map(words).take(limits::REPORT_LINES).collect();
-            let disagreement = Disagreement::new(Part::Authentication, theirs, vec![own.to_string()]);
+            let disagreement = Disagreement::new(Part::Method, theirs, vec![own.to_string()]);
             return Err(Error::Authentication(disagreement));
         }
     }

@@ -274,18 +274,17 @@ impl InitAnswered {
         // RFC 7296 §1.2: the initiator may say whom it wants; we answer as somebody else if we must.
         let wanted = known.iter().find(|remote| asked == Some(&remote.local_id));
         let Some(remote) = wanted.or(known.first()) else {
-            if by_eap && !self.candidates.iter().any(|remote| answer_eap::expected(remote)) {
-                return Err(Error::Violation("no AUTH payload, and EAP is not configured"));
-            }
             // It is somebody that we know, and wants to prove more or less than we do of it.
             let taken =
                 self.candidates.iter().find(|remote| remote.takes(&id.identity) && remote.is_nobody() == by_nobody);
             if let Some(remote) = taken.filter(|remote| !multiple_auth::fits(remote, &payloads, by_eap)) {
                 return Err(multiple_auth::unlike(remote, "another number of proofs (RFC 4739)"));
             }
-            let refusal = if by_nobody {
+            let refusal = if taken.is_some() || by_nobody {
+                let how = payloads.auth().map_or_else(|_| "EAP".into(), |auth| auth.method.to_string());
+                let theirs = alloc::format!("{} by {how}", id.identity);
                 let ours = self.candidates.iter().map(|remote| remote.remote_auth.words(&remote.name)).collect();
-                Disagreement::new(Part::Authentication, vec![AuthMethod::NULL.to_string()], ours)
+                Disagreement::new(Part::Method, vec![theirs], ours)
             } else {
                 let ours = self.candidates.iter().map(|remote| remote.peer_words()).collect();
                 Disagreement::new(Part::Identity, vec![id.identity.to_string()], ours)
@@ -336,11 +335,7 @@ impl InitAnswered {
         let claim = self.init.initiator(&request.claimed);
         let judged =
             claim.judge(self.init.algs.prf, &remote.remote_auth, &auth, &request.payloads.0, &mut core.last_key);
-        judged.map_err(|_| {
-            let theirs = alloc::format!("{} with AUTH by {}", request.claimed.identity, auth.method);
-            let ours = remote.remote_auth.words(&remote.name);
-            Error::Authentication(Disagreement::new(Part::Authentication, vec![theirs], vec![ours]))
-        })
+        judged.map_err(|_| remote.remote_auth.unproven(&remote.name, &request.claimed.identity, auth.method))
     }
 
     /// What the initiator brought does not prove what the remote asks for; the next one may ask for less.

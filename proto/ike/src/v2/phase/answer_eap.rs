@@ -50,6 +50,8 @@ pub(crate) struct EapAnswered {
     pub(crate) request: Request,
     /// Away while somebody works on it.
     conversation: Option<Conversation>,
+    /// Whether the user has said anything in one.
+    heard: bool,
     /// What came of it.
     pub(super) proven: Option<Proven>,
     /// Whether our next answer proves who we are.
@@ -104,6 +106,7 @@ impl EapAnswered {
             response: None,
             repeated: 0,
             expire_at: core.now + time,
+            heard: false,
         }
     }
 
@@ -138,12 +141,12 @@ impl EapAnswered {
         };
         self.request.at = datagram.way();
         if hung_up {
-            return self.hung_up(ends, core);
+            return self.hung_up(ends, payloads.ok(), core);
         }
-        let payloads = parse_chain(whole.first, &whole.content).map_err(Error::from).and_then(rules::accept);
         // Whoever is not in the configuration any more is nobody.
         if core.current(&self.request.remote).is_none() {
             return self.refuse(ends, &Error::Misuse("the remote was deleted"), None, core);
+        let payloads = parse_chain(whole.first, &whole.content).map_err(Error::from).and_then(rules::accept);
         }
         match payloads.and_then(|payloads| self.next(&payloads, &ends, core)) {
             Ok(Heard::Turn(question)) => Some(asking::ask(ends, question, Step::ServerTurn(self), core)),
@@ -154,9 +157,14 @@ impl EapAnswered {
     }
 
     /// RFC 7296 §2.21.2: the user does not go on, and says so.
-    fn hung_up(mut self: Box<Self>, ends: Ends, core: &mut Core) -> Option<IkeSa> {
+    fn hung_up(mut self: Box<Self>, ends: Ends, payloads: Option<Payloads>, core: &mut Core) -> Option<IkeSa> {
+        let failed = payloads.and_then(|payloads| Some(payloads.notify(NotifyType::AUTHENTICATION_FAILED)?.kind));
         let verdict = self.conversation.as_ref().and_then(Conversation::verdict);
-        let error = Error::eap(Some(verdict.unwrap_or_else(|| "the user gave up".into())), None);
+        let error = match (failed, verdict) {
+            // Before a word of EAP it is about our own proof.
+            (Some(kind), None) if !self.heard => Error::not_believed(kind, &self.request.remote),
+            (_, verdict) => Error::eap(Some(verdict.unwrap_or_else(|| "the user gave up".into())), None),
+        };
         core.failed(error.failure(ends.place(&self.request.remote.name, "IKE_AUTH", None)));
         let init = &mut self.phase.init;
         let header = ends.header(ExchangeType::INFORMATIONAL, true, init.next_id);
@@ -203,6 +211,7 @@ impl EapAnswered {
     }
 
     /// What comes of our turn.
+                self.heard = true;
     pub(crate) fn turned(
         mut self: Box<Self>,
         ends: Ends,

@@ -102,7 +102,7 @@ impl InitAnswered {
         let judged = self.init.initiator(id).judge_resumed(self.init.algs.prf, payloads.auth()?);
         judged.map_err(|_| {
             let theirs = vec!["AUTH that is not of the keys of the ticket".into()];
-            Error::Authentication(Disagreement::new(Part::Authentication, theirs, vec![]))
+            Error::Authentication(Disagreement::new(Part::Protocol, theirs, vec![]))
         })?;
         let (claimed, id) = (id.clone(), Id::new(ours.clone()));
         let (others, refusals) = (Vec::new(), Vec::new());

@@ -10,13 +10,13 @@
 //! The remote is that of the round in which both sides are (`auth/rounds.rs`). Read RFC 4739 §2 before changing this file.
 
 use alloc::boxed::Box;
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
 use ravelin_eap::Conversation;
-use ravelin_wire::ike::v2::{Eap, Id, Payload};
+use ravelin_wire::ike::v2::{Auth, Eap, Id, Payload};
 
 use super::answer_auth::Request;
 use super::answer_eap::EapAnswered;
@@ -75,15 +75,11 @@ impl EapAnswered {
         let remote = remote.for_peer(self.request.at.local.ip(), &id.identity);
         self.request.claimed = id.clone();
         self.request.remote = remote.clone();
-        let unproven = |method: String| {
-            let theirs = alloc::format!("{} with AUTH by {method}", id.identity);
-            let ours = remote.remote_auth.words(&remote.name);
-            Error::Authentication(Disagreement::new(Part::Authentication, vec![theirs], vec![ours]))
-        };
+        let unproven = |auth: &Auth| remote.remote_auth.unproven(&remote.name, &id.identity, auth.method);
         let auth = payloads.auth();
         if let RemoteAuth::Eap(eap) = &remote.remote_auth {
             return match auth {
-                Ok(auth) => Err(unproven(auth.method.to_string())),
+                Ok(auth) => Err(unproven(auth)),
                 Err(_) => {
                     let session = ends.our_spi().0;
                     let conversation = Box::new(Conversation::with(&eap.server, &id.identity, session));
@@ -96,7 +92,7 @@ impl EapAnswered {
         let init = &self.phase.init;
         let judged =
             init.initiator(id).judge(init.algs.prf, &remote.remote_auth, auth, &payloads.0, &mut core.last_key);
-        match judged.map_err(|_| unproven(auth.method.to_string()))? {
+        match judged.map_err(|_| unproven(auth))? {
             Now::Known(()) => Ok(Heard::Over),
             Now::Ask(question) => Ok(Heard::Proof(question)),
         }

@@ -382,14 +382,11 @@ impl AuthRequested {
         self.finish(ends, Ok(payloads), core)
     }
 
-    /// AUTHENTICATION_FAILED is about our certificate where we have one.
+    /// AUTHENTICATION_FAILED is about what we proved.
     pub(super) fn refused(&self, refusal: Error) -> Error {
-        match (&refusal, &self.remote.local_auth) {
-            (Error::Refused(kind @ NotifyType::AUTHENTICATION_FAILED, _), LocalAuth::Signature(_)) => {
-                let ours = vec![alloc::format!("the certificate of {}", self.remote.local_id)];
-                Error::Authentication(Disagreement::new(Part::Certificate, vec![kind.to_string()], ours))
-            }
-            _ => refusal,
+        match refusal {
+            Error::Refused(kind @ NotifyType::AUTHENTICATION_FAILED, _) => Error::not_believed(kind, &self.remote),
+            other => other,
         }
     }
 
@@ -421,7 +418,7 @@ impl AuthRequested {
             return None;
         }
         let ours = |part| match part {
-            Part::Authentication | Part::Identity => vec![
+            Part::Identity => vec![
                 alloc::format!("we are {}", self.remote.local_id),
                 alloc::format!("the peer shall be {}", self.remote.peer_words()),
             ],
@@ -525,12 +522,9 @@ impl AuthRequested {
             (expected, ..) => expected,
         };
         let claim = self.init.responder(id);
-        let judged = claim.judge(self.init.algs.prf, expected, payloads.auth()?, &payloads.0, &mut core.last_key);
-        judged.map_err(|_| {
-            let theirs =
-                alloc::format!("AUTH by {}", payloads.auth().map_or_else(|_| "none".into(), |a| a.method.to_string()));
-            Error::Authentication(Disagreement::new(Part::Authentication, vec![theirs], vec![]))
-        })
+        let auth = payloads.auth()?;
+        let judged = claim.judge(self.init.algs.prf, expected, auth, &payloads.0, &mut core.last_key);
+        judged.map_err(|_| expected.unproven(&self.remote.name, &id.identity, auth.method))
     }
 
     /// Whether the responder is the one of the session.
@@ -544,7 +538,7 @@ impl AuthRequested {
         let claim = self.init.responder(id);
         claim.judge_resumed(self.init.algs.prf, payloads.auth()?).map(Now::Known).map_err(|_| {
             let theirs = vec!["AUTH that is not of the keys of the ticket".into()];
-            Error::Authentication(Disagreement::new(Part::Authentication, theirs, vec![]))
+            Error::Authentication(Disagreement::new(Part::Protocol, theirs, vec![]))
         })
     }
 

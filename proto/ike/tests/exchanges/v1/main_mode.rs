@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ravelin_ike::config::{LocalAuth, RemoteAuth};
-use ravelin_ike::explain::Part;
+use ravelin_ike::explain::{Means, Part};
 use ravelin_ike::{Command, Event};
 use ravelin_types::transform::KeMethod;
 use ravelin_types::{Identity, Secret};
@@ -82,7 +82,7 @@ fn another_key_is_told_from_noise() {
     lab.a.command(Command::Initiate(POLICY));
     lab.settle();
     lab.b.failure(Part::Authentication);
-    lab.a.failure(Part::Authentication);
+    lab.a.failure(Part::NotBelieved(Means::SharedKey));
     assert!(lab.a.children().is_empty() && lab.b.children().is_empty());
     for _ in 0..100 {
         lab.sleep(Duration::from_secs(1));

@@ -263,7 +263,7 @@ fn what_the_peer_does_not_take_is_told_before_anything_is_proven() {
     });
     let (requests, _) = run(&mut lab);
     assert_eq!(requests, [(SA_INIT, 0)]);
-    let failure = lab.a.failure(Part::Authentication);
+    let failure = lab.a.failure(Part::Method);
     assert_eq!(failure.ours, ["pre-shared key"], "{failure}");
     assert!(failure.theirs.iter().any(|method| method.contains("digital signature by Ed25519")), "{failure}");
     // The responder has one, and A wants certificates.
@@ -272,7 +272,7 @@ fn what_the_peer_does_not_take_is_told_before_anything_is_proven() {
         b.remotes[0].local_auth = LocalAuth::Psk(SECRET.into());
     });
     run(&mut lab);
-    assert_eq!(lab.b.failure(Part::Authentication).ours, ["pre-shared key"]);
+    assert_eq!(lab.b.failure(Part::Method).ours, ["pre-shared key"]);
     assert!(lab.a.sas.is_empty() && lab.b.sas.is_empty());
 }
 

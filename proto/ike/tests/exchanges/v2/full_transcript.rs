@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use ravelin_ike::explain::Part;
+use ravelin_ike::explain::{Means, Part};
 use ravelin_ike::extensions::FullTranscript::{self, Allow, Never, Require};
 use ravelin_ike::{Command, Config, Transmit};
 use ravelin_types::transform::{Additional, KeMethod, Transform};
@@ -147,7 +147,7 @@ fn whoever_takes_the_notify_away_is_found_out() {
         assert_eq!(lab.a.next(), Some((AUTH, 1, false)));
         lab.settle();
         assert_eq!((lab.a.sas.len(), lab.b.sas.len()), (0, 0), "request {request}, answer {answer}");
-        lab.a.failure(Part::Authentication);
+        lab.a.failure(Part::NotBelieved(Means::SharedKey));
         lab.b.failure(Part::Authentication);
     }
 }
@@ -161,7 +161,7 @@ fn where_it_is_required_there_is_no_ike_sa_without() {
     assert!(responder.a.sas.is_empty() && responder.b.sas.is_empty());
     let failure = responder.b.failure(Part::Transcript);
     assert!(failure.theirs[0].contains("IKE_SA_INIT_FULL_TRANSCRIPT_AUTH"), "{failure}");
-    responder.a.failure(Part::Authentication);
+    responder.a.failure(Part::NotBelieved(Means::SharedKey));
 
     let mut initiator = lab(Require, Never);
     initiator.a.command(Command::Initiate(POLICY));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::lab::*;
 use crate::v2::peer::find_nonce;
-use ravelin_ike::explain::Part;
+use ravelin_ike::explain::{Means, Part};
 use ravelin_ike::output::DownReason;
 use ravelin_ike::{Command, Event, Transmit, limits};
 use ravelin_types::Identity;
@@ -80,7 +80,8 @@ fn a_wrong_key_is_refused_and_both_sides_say_so() {
     let mut lab = Lab::with(|a, _| share(&mut a.remotes[0], b"another secret of some length"));
     lab.a.command(Command::Initiate(POLICY));
     lab.settle();
-    lab.a.failure(Part::Authentication);
+    let here = lab.a.failure(Part::NotBelieved(Means::SharedKey));
+    assert_eq!(here.ours[0], "we are fqdn:192.0.2.1.example.org, by a pre-shared key");
     let there = lab.b.failure(Part::Authentication);
     assert!(there.to_string().contains("192.0.2.1.example.org"), "{there}");
     assert!(lab.a.endpoint.ike_sas().is_empty());
@@ -94,7 +95,7 @@ fn an_unknown_identity_is_refused_and_both_sides_say_so() {
     let mut lab = Lab::with(|a, _| a.remotes[0].local_id = Identity::KeyId(b"stranger".to_vec()));
     lab.a.command(Command::Initiate(POLICY));
     lab.settle();
-    lab.a.failure(Part::Authentication);
+    lab.a.failure(Part::NotBelieved(Means::SharedKey));
     let there = lab.b.failure(Part::Identity);
     assert_eq!(there.theirs, ["keyid:stranger"]);
     assert_eq!(there.ours, ["fqdn:192.0.2.1.example.org"]);
@@ -108,7 +109,7 @@ fn an_initiator_that_meets_another_identity_ends_the_ike_sa_on_both_sides() {
     let here = lab.a.failure(Part::Identity);
     assert_eq!(here.theirs, ["rfc822:gw@example.org"]);
     // B learns it from N(AUTHENTICATION_FAILED) in an INFORMATIONAL request.
-    lab.b.failure(Part::Authentication);
+    lab.b.failure(Part::NotBelieved(Means::SharedKey));
     assert!(lab.a.endpoint.ike_sas().is_empty() && lab.b.endpoint.ike_sas().is_empty());
     assert!(lab.a.sas.is_empty() && lab.b.sas.is_empty());
 }

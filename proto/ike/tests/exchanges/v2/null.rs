@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ravelin_eap::tls::TlsSide;
 use ravelin_eap::{Client, Method};
 use ravelin_ike::config::{DynamicTs, IdPattern, IkeVersion, LocalAuth, Mistake, Pool, RemoteAuth, V1};
-use ravelin_ike::explain::Part;
+use ravelin_ike::explain::{Means, Part};
 use ravelin_ike::{Command, Config, Event, Unique, limits};
 use ravelin_testkit::papers::Kind;
 use ravelin_types::policy::{Mode, PolicyId};
@@ -117,22 +117,22 @@ fn nobody_gets_in_where_a_proof_is_required() {
     let mut lab = Lab::with(|a, _| a.remotes[0].local_auth = LocalAuth::Null);
     lab.a.command(Command::Initiate(POLICY));
     lab.settle();
-    let failure = lab.b.failure(Part::Authentication);
+    let failure = lab.b.failure(Part::Method);
     assert!(failure.to_string().contains("NULL authentication"), "{failure}");
     assert!(failure.to_string().contains("pre-shared key of remote peer"), "{failure}");
-    assert_eq!(lab.a.failure(Part::Authentication).theirs, ["AUTHENTICATION_FAILED"]);
+    assert_eq!(lab.a.failure(Part::NotBelieved(Means::Nothing)).theirs, ["AUTHENTICATION_FAILED"]);
     assert!(lab.a.sas.is_empty() && lab.b.sas.is_empty());
     // Nor is a responder without a proof believed.
     let mut lab = Lab::with(|_, b| b.remotes[0].local_auth = LocalAuth::Null);
     lab.a.command(Command::Initiate(POLICY));
     lab.settle();
-    lab.a.failure(Part::Authentication);
+    lab.a.failure(Part::Method);
     assert!(lab.a.endpoint.ike_sas().is_empty() && lab.b.endpoint.ike_sas().is_empty());
     // And for one with a certificate, method 13 is no signature.
     let mut lab = Papers2::new(Kind::P256).lab(|_, b| b.remotes[0].local_auth = LocalAuth::Null);
     lab.a.command(Command::Initiate(POLICY));
     lab.settle();
-    lab.a.failure(Part::Certificate);
+    lab.a.failure(Part::Method);
     assert!(lab.a.endpoint.ike_sas().is_empty() && lab.b.sas.is_empty());
     // The other way round, an entry for nobody takes no key: whoever has one has an entry of his own.
     let mut lab = Lab::with(|_, b| b.remotes[0].remote_auth = RemoteAuth::Null);

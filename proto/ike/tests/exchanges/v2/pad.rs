@@ -131,8 +131,8 @@ fn an_entry_is_found_by_the_asserted_identity_and_its_own_method_alone_proves_it
     });
     lab.a.command(Command::Initiate(POLICY));
     lab.settle();
-    let failure = lab.b.failure(Part::Certificate);
-    assert!(failure.to_string().contains("no certificate"), "{failure}");
+    let failure = lab.b.failure(Part::Method);
+    assert!(failure.to_string().contains("AUTH by pre-shared key"), "{failure}");
     let mut lab = Lab::with(|a, b| {
         two_entries(b);
         asks(a, own_id(), "10.1.0.0");
@@ -141,7 +141,7 @@ fn an_entry_is_found_by_the_asserted_identity_and_its_own_method_alone_proves_it
     give_key(&mut lab.a, &paper);
     lab.a.command(Command::Initiate(POLICY));
     lab.settle();
-    lab.b.failure(Part::Authentication);
+    lab.b.failure(Part::Method);
     let mut lab = Lab::with(|a, b| {
         by_certificate(b);
         asks(a, Identity::Fqdn("other.example.org".into()), "10.2.0.0");

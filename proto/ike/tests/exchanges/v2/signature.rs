@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ravelin_ike::config::{LocalAuth, RemoteAuth};
-use ravelin_ike::explain::Part;
+use ravelin_ike::explain::{Means, Part};
 use ravelin_ike::{Answer, Command, Event, Input, Question, limits};
 use ravelin_ike::{Ppk, PpkIn, Ppks};
 use ravelin_pki::announce::Accepts;
@@ -22,8 +22,13 @@ fn refused(mut lab: Lab, words: &str) {
     lab.settle();
     let there = lab.b.failure(Part::Certificate);
     assert!(there.to_string().contains(words), "{there}");
-    let here = lab.a.failure(Part::Certificate);
-    assert_eq!(here.theirs, ["AUTHENTICATION_FAILED"], "{here}");
+    let here = lab.a.failures().remove(0);
+    let by = match here.part {
+        Part::NotBelieved(Means::Certificate) => "by the certificate C=CH, O=Ravelin, CN=a",
+        Part::NotBelieved(Means::PublicKey) => "by a public key without a certificate",
+        other => panic!("{other}"),
+    };
+    assert!(here.theirs == ["AUTHENTICATION_FAILED"] && here.ours[0].contains(by), "{here}");
     assert!(lab.a.endpoint.ike_sas().is_empty() && lab.a.sas.is_empty() && lab.b.sas.is_empty());
     lab.b.sleep(limits::HALF_OPEN_LIFETIME + Duration::from_secs(1));
     assert!(lab.b.endpoint.ike_sas().is_empty());
@@ -35,7 +40,10 @@ fn refuses(mut lab: Lab, words: &str) {
     lab.settle();
     let here = lab.a.failure(Part::Certificate);
     assert!(here.to_string().contains(words), "{here}");
-    // B learns it from N(AUTHENTICATION_FAILED) in an INFORMATIONAL request.
+    // B learns it from N(AUTHENTICATION_FAILED) in an INFORMATIONAL request, and that it is about its certificate or key.
+    let there = lab.b.failures().into_iter().find(|failure| failure.exchange == "INFORMATIONAL").unwrap();
+    assert!(matches!(there.part, Part::NotBelieved(Means::Certificate | Means::PublicKey)), "{there}");
+    assert!(!there.to_string().contains("pre-shared"), "{there}");
     assert!(lab.a.endpoint.ike_sas().is_empty() && lab.b.endpoint.ike_sas().is_empty());
     assert!(lab.a.sas.is_empty() && lab.b.sas.is_empty());
 }
@@ -345,20 +353,21 @@ fn proofs_that_are_none_are_refused() {
         (Kind::P256, proof(10, &[1; 96]), "an ECDSA signature of another curve or length"),
         (Kind::P256, proof(1, &[1; 256]), "a scheme that a key of the kind ECDSA P-256 does not make"),
         // By the pre-shared key that nobody has.
-        (Kind::P256, proof(2, &[1; 32]), "authentication method 2"),
+        (Kind::P256, proof(2, &[1; 32]), "AUTH by pre-shared key"),
         (Kind::P256, proof(3, &[1; 40]), "a DSS signature of another key or length"),
     ] {
         let papers = Papers2::new(kind);
         let mut lab = bent(&papers, |_| bad.clone());
         lab.settle();
-        let there = lab.b.failure(Part::Certificate);
+        let part = if bad.method == 2 { Part::Method } else { Part::Certificate };
+        let there = lab.b.failure(part);
         assert!(there.to_string().contains(words), "{bad:?}: {there}");
         assert!(lab.b.sas.is_empty());
     }
     // RFC 7619 §2: authentication by nobody.
     let mut lab = bent(&Papers2::new(Kind::P256), |_| proof(13, &[]));
     lab.settle();
-    assert_eq!(lab.b.failure(Part::Authentication).theirs, ["NULL authentication"]);
+    assert!(lab.b.failure(Part::Method).theirs[0].ends_with(" by NULL authentication"));
     assert!(lab.b.sas.is_empty());
     // One bit of a good one.
     let papers = Papers2::new(Kind::Rsa);
@@ -623,7 +632,7 @@ fn questions_without_an_answer_end_what_asked() {
     lab.a.command(Command::Initiate(POLICY));
     lab.settle();
     lab.b.failure(Part::Configuration);
-    lab.a.failure(Part::Certificate);
+    lab.a.failure(Part::NotBelieved(Means::Certificate));
     assert!(lab.a.endpoint.ike_sas().is_empty());
 }
 

@@ -178,6 +178,17 @@ fn a_user_that_hangs_up_is_answered_and_explained() {
     }
 }
 
+// RFC 7296 §2.21.2: a user that does not believe the responder says so in the place of its first word of EAP.
+#[test]
+fn a_user_that_hangs_up_before_eap_does_not_believe_our_proof() {
+    let (mut stranger, _) = Stranger::new(&[Method::MsChapV2], "geheim");
+    let gone = notify(NotifyType::AUTHENTICATION_FAILED, &[]);
+    assert_eq!(stranger.peer.ask(&mut stranger.host, ExchangeType::INFORMATIONAL, &[gone]), []);
+    let there = stranger.host.failure(Part::NotBelieved(Means::SharedKey));
+    assert_eq!(there.theirs, ["AUTHENTICATION_FAILED"], "{there}");
+    assert!(stranger.host.endpoint.ike_sas().is_empty());
+}
+
 // And opposite to A, the user.
 
 /// A has sent its IKE_AUTH request without AUTH.

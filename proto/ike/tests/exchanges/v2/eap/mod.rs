@@ -8,7 +8,7 @@ use std::time::Duration;
 use ravelin_eap::tls::{NoTls, TlsSide};
 use ravelin_eap::{Account, Accounts, Client, Conversation, Forgetful, Method, Peer as User, Server, Step, Tools};
 use ravelin_ike::config::{EapServer, IdPattern, LocalAuth, RemoteAuth};
-use ravelin_ike::explain::Part;
+use ravelin_ike::explain::{Means, Part};
 use ravelin_ike::{Command, Config, Event, Ppk, PpkIn, Ppks, Remote, limits};
 use ravelin_testkit::papers::{self, Kind};
 use ravelin_types::{Identity, Secret};
@@ -398,7 +398,9 @@ fn methods_that_do_not_meet_and_peers_without_eap_are_explained() {
     });
     lab.a.command(Command::Initiate(POLICY));
     lab.settle();
-    assert!(lab.b.failure(Part::Protocol).to_string().contains("EAP is not configured"));
+    let there = lab.b.failure(Part::Method);
+    assert!(there.theirs[0].ends_with(" by EAP") && there.ours[0].contains("pre-shared key"), "{there}");
+    assert_eq!(lab.a.failure(Part::NotBelieved(Means::Eap)).ours[0], "we are fqdn:192.0.2.1.example.org, by EAP as user fqdn:carol");
     // A has a key, and B wants EAP.
     let mut lab = Lab::with(|a, b| {
         let before = a.clone();
@@ -407,7 +409,8 @@ fn methods_that_do_not_meet_and_peers_without_eap_are_explained() {
     });
     lab.a.command(Command::Initiate(POLICY));
     lab.settle();
-    lab.b.failure(Part::Identity);
+    let there = lab.b.failure(Part::Method);
+    assert!(there.theirs[0].ends_with(" by pre-shared key") && there.ours[0].contains("EAP-GTC"), "{there}");
 }
 
 #[test]
