@@ -26,7 +26,7 @@ use ravelin_wire::ike::v2::{Auth, AuthMethod, Cert, CertEncoding, Id, Payload};
 
 pub use self::eap::EapServer;
 #[cfg(feature = "ikev2")]
-pub(crate) use self::fingerprint::fingerprint;
+pub(crate) use self::fingerprint::{alike, fingerprint};
 pub(crate) use self::psk::LastKey;
 pub use self::rounds::{OwnRound, PeerRound, Rounds};
 use crate::error::{Disagreement, Error};

@@ -20,7 +20,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use ravelin_eap::{Conversation, Proven, Step as Turned};
-use ravelin_types::Instant;
+use ravelin_types::{Identity, Instant};
 use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v2::{Eap, Message, NotifyType, Payload, parse_chain};
 
@@ -29,7 +29,7 @@ use super::answer_auth::Request;
 use super::answer_init::InitAnswered;
 use super::answer_round::{Heard, Reply};
 use super::asking::{self, Step};
-use crate::auth::{LocalAuth, RemoteAuth};
+use crate::auth::{self, LocalAuth, RemoteAuth};
 use crate::config::Remote;
 use crate::context::Core;
 use crate::error::{Disagreement, Error};
@@ -60,6 +60,8 @@ pub(crate) struct EapAnswered {
     pub(super) awaits: bool,
     /// Of the configuration with which it began.
     edition: u64,
+    /// The remote before its first round.
+    entry: Arc<Remote>,
     /// Our last answer.
     response: Option<Sealed>,
     /// How often its request came again.
@@ -92,13 +94,19 @@ pub(super) fn begin(phase: Box<InitAnswered>, ends: Ends, request: Request, core
     Some(asking::ask(ends, question, Step::ServerTurn(Box::new(phase)), core))
 }
 
+fn unless_changed(stands: bool) -> Result<(), Error> {
+    stands.then_some(()).ok_or(Error::Misuse("the remote was changed while its peer proved who it is"))
+}
+
 impl EapAnswered {
     /// Before our first answer.
     pub(super) fn new(phase: Box<InitAnswered>, request: Request, time: Duration, core: &Core) -> Self {
         EapAnswered {
             phase,
+            entry: request.remote.clone(),
             request,
             conversation: None,
+            heard: false,
             proven: None,
             owes: true,
             awaits: true,
@@ -106,7 +114,6 @@ impl EapAnswered {
             response: None,
             repeated: 0,
             expire_at: core.now + time,
-            heard: false,
         }
     }
 
@@ -140,13 +147,13 @@ impl EapAnswered {
             return Some(self.keep(ends));
         };
         self.request.at = datagram.way();
+        let payloads = parse_chain(whole.first, &whole.content).map_err(Error::from).and_then(rules::accept);
         if hung_up {
             return self.hung_up(ends, payloads.ok(), core);
         }
         // Whoever is not in the configuration any more is nobody.
         if core.current(&self.request.remote).is_none() {
             return self.refuse(ends, &Error::Misuse("the remote was deleted"), None, core);
-        let payloads = parse_chain(whole.first, &whole.content).map_err(Error::from).and_then(rules::accept);
         }
         match payloads.and_then(|payloads| self.next(&payloads, &ends, core)) {
             Ok(Heard::Turn(question)) => Some(asking::ask(ends, question, Step::ServerTurn(self), core)),
@@ -204,6 +211,7 @@ impl EapAnswered {
         match self.conversation.take() {
             Some(conversation) => {
                 let heard = Some(payloads.eap()?.clone());
+                self.heard = true;
                 Ok(Heard::Turn(Question::Converse { conversation: Box::new(conversation), heard }))
             }
             None => self.begin_round(payloads, ends, core),
@@ -211,7 +219,6 @@ impl EapAnswered {
     }
 
     /// What comes of our turn.
-                self.heard = true;
     pub(crate) fn turned(
         mut self: Box<Self>,
         ends: Ends,
@@ -252,14 +259,23 @@ impl EapAnswered {
         }
     }
 
-    /// Whether what the peer has proved is good for what is configured now, where that was replaced meanwhile: what the user did
-    /// if it was the last proof. Of several, no earlier one is asked for again.
-    pub(super) fn stands(&self, user: Option<&Proven>, core: &Core) -> Result<(), Error> {
+    /// Whether what the user proved is good for what is configured now, where that was replaced meanwhile.
+    pub(super) fn stands(&self, user: &Proven, core: &Core) -> Result<(), Error> {
         let old = &self.request.remote;
-        let Some(now) = core.current(old) else { return Err(Error::Misuse("the remote was deleted")) };
-        let now = now.for_peer(self.request.at.local.ip(), &self.request.claimed.identity);
-        let stands = self.edition == core.edition || user.is_some_and(|user| now.takes_over(old, user, &core.crypto));
-        stands.then_some(()).ok_or(Error::Misuse("the remote was changed while its peer proved who it is"))
+        let now = self.now(old, &self.request.claimed.identity, core)?;
+        unless_changed(self.edition == core.edition || now.takes_over(old, user, &core.crypto))
+    }
+
+    /// The same of several proofs, of which no earlier one is asked for again: the entry must have stayed what it was.
+    pub(super) fn all_stand(&self, user: &Identity, core: &Core) -> Result<(), Error> {
+        let now = self.now(&self.entry, &self.entry.remote_id, core)?;
+        unless_changed(self.edition == core.edition || auth::alike(&now, &self.entry, user, &core.crypto))
+    }
+
+    /// What is configured now in the place of this remote, with nothing open.
+    fn now(&self, old: &Remote, peer: &Identity, core: &Core) -> Result<Arc<Remote>, Error> {
+        let now = core.current(old).ok_or(Error::Misuse("the remote was deleted"))?;
+        Ok(now.for_peer(self.request.at.local.ip(), peer))
     }
 
     pub(super) fn say(mut self: Box<Self>, ends: Ends, mut payloads: Vec<Payload>, core: &mut Core) -> Option<IkeSa> {

@@ -102,7 +102,9 @@ impl EapAnswered {
     pub(crate) fn round_over(mut self: Box<Self>, ends: Ends, core: &mut Core) -> Option<IkeSa> {
         let mut auth = None;
         if let Some(proven) = self.proven.take() {
-            if let Err(error) = self.stands(Some(&proven), core) {
+            // Of several proofs, all are looked at when the last is there.
+            let several = self.request.remote.rounds.are_used();
+            if !several && let Err(error) = self.stands(&proven, core) {
                 return self.refuse(ends, &error, None, core);
             }
             let claim = self.phase.init.responder(&self.request.id);
@@ -166,8 +168,10 @@ impl EapAnswered {
 
     /// Both sides have proven all; the rest is as with one proof of each.
     fn establish(self: Box<Self>, ends: Ends, answer: Vec<Payload>, core: &mut Core) -> Option<IkeSa> {
-        if self.request.remote.rounds.are_used()
-            && let Err(error) = self.stands(None, core)
+        let remote = &self.request.remote;
+        let user = remote.rounds.user.as_ref().unwrap_or(&remote.remote_id);
+        if remote.rounds.are_used()
+            && let Err(error) = self.all_stand(user, core)
         {
             return self.refuse(ends, &error, None, core);
         }

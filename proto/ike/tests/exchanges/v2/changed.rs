@@ -142,22 +142,80 @@ fn a_user_comes_in_as_long_as_the_password_stands() {
     }
 }
 
-// Of several proofs none is asked for again, so they are all by one configuration.
+// Of several proofs none is asked for again: they are good as long as the entry would have them proved the same.
 #[test]
-fn several_proofs_are_by_one_configuration() {
+fn several_proofs_stand_as_long_as_their_entry_does() {
     let papers = Papers2::new(Kind::P256);
     let wrong = trusting(&papers::root("another", Kind::P256));
-    // While the first proof is judged, and while B signs its answer to it.
-    let cases: [(usize, &Change<'_>, bool); 4] =
-        [(1, &|_| (), true), (1, &wrong, false), (2, &|_| (), false), (2, &wrong, false)];
-    for (nth, change, comes_in) in cases {
+    let second = |name: &'static str, key: &'static [u8]| {
+        move |config: &mut Config| {
+            let round = PeerRound { peers: IdPattern::Exactly(fqdn(name)), auth: RemoteAuth::Psk(key.into()) };
+            config.remotes[0].rounds.peer = vec![round];
+        }
+    };
+    let right = second("second", b"right");
+    let unrelated = |config: &mut Config| {
+        let mut other = config.remotes[0].clone();
+        (other.name, other.remote_id) = ("other".into(), fqdn("other"));
+        config.remotes.insert(0, other);
+    };
+    let less = |config: &mut Config| config.remotes[0].rounds.peer.clear();
+    let renamed = |config: &mut Config| config.remotes[0].remote_id = fqdn("somebody.else");
+    let deleted = |config: &mut Config| config.remotes.clear();
+    let cases: [(&Change<'_>, bool); 9] = [
+        (&|_| (), true),
+        (&right, true),
+        (&unrelated, true),
+        (&wrong, false),
+        (&second("second", b"another"), false),
+        (&second("third", b"right"), false),
+        (&less, false),
+        (&renamed, false),
+        (&deleted, false),
+    ];
+    for (at, (change, comes_in)) in cases.into_iter().enumerate() {
         let mut lab = papers.lab(|a, b| {
             let own = OwnRound { id: fqdn("second"), auth: LocalAuth::Psk(b"right".as_slice().into()) };
             a.remotes[0].rounds.own.push(own);
-            let auth = RemoteAuth::Psk(b"right".as_slice().into());
-            b.remotes[0].rounds.peer.push(PeerRound { peers: IdPattern::Exactly(fqdn("second")), auth });
+            right(b);
         });
-        change_at(&mut lab, true, nth, change);
-        assert_eq!(is_up(&lab), comes_in, "{nth}");
+        // B has the first proof, and signs its answer to it.
+        change_at(&mut lab, true, 2, change);
+        assert_eq!(is_up(&lab), comes_in, "{at}");
+    }
+}
+
+// The user is the last of the two, or the first.
+#[test]
+fn a_user_with_a_machine_comes_in_as_long_as_both_stand() {
+    let machine = |key: &'static [u8]| PeerRound {
+        peers: IdPattern::Exactly(fqdn("machine")),
+        auth: RemoteAuth::Psk(key.into()),
+    };
+    let asks = |password: &'static [u8], key: &'static [u8]| {
+        move |config: &mut Config| {
+            let remote = &mut config.remotes[0];
+            (remote.remote_auth, remote.initiate) = (server(password, IdPattern::Any), false);
+            remote.open.peers = Some(IdPattern::Any);
+            remote.rounds.peer = vec![machine(key)];
+        }
+    };
+    let cases: [(&Change<'_>, bool); 4] = [
+        (&|_| (), true),
+        (&asks(b"geheim", b"right"), true),
+        (&asks(b"new", b"right"), false),
+        (&asks(b"geheim", b"another"), false),
+    ];
+    for (at, (change, comes_in)) in cases.into_iter().enumerate() {
+        for nth in 1..=4 {
+            let mut lab = Lab::with(|a, b| {
+                (a.remotes[0].local_auth, a.remotes[0].accept) = (user(), false);
+                let own = OwnRound { id: fqdn("machine"), auth: LocalAuth::Psk(b"right".as_slice().into()) };
+                a.remotes[0].rounds.own.push(own);
+                asks(b"geheim", b"right")(b);
+            });
+            change_at(&mut lab, true, nth, change);
+            assert_eq!(is_up(&lab), comes_in, "{at} {nth}");
+        }
     }
 }
