@@ -337,6 +337,46 @@ fn addresses_that_cannot_be_and_forbidden_nats_change_nothing() {
     assert_eq!((outer(&host), host.ike().peer.ip()), (before, ip("198.51.100.1")));
 }
 
+// RFC 4555 §3.5: the side that did not begin the IKE SA says where it is, and leaves it to the other to change addresses.
+#[test]
+fn who_did_not_begin_never_asks_to_change_addresses() {
+    let (mut host, peer) = wild();
+    host.command(at(&[NEW_B], &[A]));
+    let (_, told) = peer.asked(&mut host);
+    let kinds = notifies(&told);
+    assert!(!kinds.contains(&NotifyType::UPDATE_SA_ADDRESSES), "{kinds:?}");
+    assert!(kinds.contains(&NotifyType::NO_ADDITIONAL_ADDRESSES), "{kinds:?}");
+}
+
+// The other way round: the host began it, and decides alone.
+#[test]
+fn who_began_obeys_nobody_who_asks_to_change_addresses() {
+    let mut config = config(B, A);
+    (config.remotes[0].source, config.remotes[0].extensions.mobike) = (config.remotes[0].local.take(), true);
+    let mut host = Host::new(config, 2);
+    host.command(at(&[B], &[A]));
+    host.command(Command::Initiate(POLICY));
+    let request = host.take();
+    let mut peer = Peer::new(9);
+    let nats = [NotifyType::NAT_DETECTION_SOURCE_IP, NotifyType::NAT_DETECTION_DESTINATION_IP];
+    let answer = peer.answer_init_with(&request.data, &nats.map(|kind| notify(kind, &[0; 20])));
+    peer.send(&mut host, &answer);
+    let asked = host.take();
+    (peer.local, peer.remote) = (asked.remote, asked.local);
+    let mut answer = peer.auth_answer();
+    answer.push(notify(NotifyType::MOBIKE_SUPPORTED, &[]));
+    peer.answer(&mut host, ExchangeType::IKE_AUTH, 1, &answer);
+    assert!(host.ike().mobike, "{:?}", host.failures());
+    host.sent.clear();
+    peer.next_id = 0;
+    let (before, home) = (outer(&host), host.ike().peer);
+    peer.local = socket("203.0.113.2:4500");
+    let answer = peer.ask(&mut host, ExchangeType::INFORMATIONAL, &update(&[]));
+    assert_eq!(answer, [notify(NotifyType::COOKIE2, &[7; 64])]);
+    assert_eq!((outer(&host), host.ike().peer), (before, home));
+    assert!(host.sent.is_empty() && moved(&host) == 0);
+}
+
 // RFC 4555 §3.7 and §4.2.5: COOKIE2 comes back as it was sent, or the IKE SA ends.
 #[test]
 fn packets_do_not_follow_a_peer_that_cannot_answer_where_it_says_it_is() {

@@ -254,6 +254,41 @@ impl Peer {
         payloads
     }
 
+    /// The peer with the IKE SA that an endpoint resumes in the place of this one, and `HDR(A,B), Nr`, the answer to its request.
+    pub fn answer_resume(&self, request: &[u8], seed: u64) -> (Peer, Vec<u8>) {
+        let message = Message::parse(request).unwrap();
+        let agreed = self.agreed.unwrap_or(says(&self.init.0) && says(&self.init.1));
+        let mut peer = Peer {
+            id: self.id.clone(),
+            secret: self.secret.clone(),
+            agreed: Some(agreed),
+            initiator: false,
+            spis: (message.header.initiator_spi, IkeSpi(0x7777_0000_0000_0000 | seed)),
+            ..Peer::new(seed)
+        };
+        peer.nonces.0 = find_nonce(&message.payloads);
+        let answer = clear(&peer.header(ExchangeType::IKE_SESSION_RESUME, true, 0), &[nonce(&peer.nonces.1)]);
+        peer.init = (request.to_vec(), answer.clone());
+        let Keys { algs, keys: old, .. } = self.keys.as_ref().unwrap();
+        let nonces = Nonces { initiator: &peer.nonces.0, responder: &peer.nonces.1 };
+        let keys = Skeyseed::resumed(algs.prf, &old.sk_d, nonces).derive(algs, nonces, peer.spis.0, peer.spis.1);
+        let (theirs, ours) = keys.ciphers(algs).unwrap();
+        peer.keys = Some(Keys { algs: *algs, keys, ours, theirs });
+        (peer, answer)
+    }
+
+    /// `IDr, AUTH, SAr2, TSi, TSr` with AUTH by SK_pr (RFC 5723 §4.3.3).
+    pub fn resumed_answer(&self) -> Vec<Payload> {
+        let Keys { algs, keys, .. } = self.keys.as_ref().unwrap();
+        let id = Id::new(self.id.clone()).body();
+        let message = self.proven(&self.init.1, &self.init.0);
+        let data =
+            SignedOctets::new(algs.prf, &message, &self.nonces.0, &keys.sk_pr, &id).keyed_auth(algs.prf, &keys.sk_pr);
+        let mut payloads = self.auth_answer();
+        payloads[1] = Payload::Auth(Auth { method: AuthMethod::SHARED_KEY, data });
+        payloads
+    }
+
     /// Mixes a post-quantum pre-shared key into SK_d, SK_pi and SK_pr (RFC 8784 §3).
     pub fn mix(&mut self, ppk: &[u8]) {
         let Keys { algs, keys, .. } = self.keys.as_mut().unwrap();

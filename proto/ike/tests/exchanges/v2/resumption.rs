@@ -521,8 +521,13 @@ fn a_request_without_a_ticket_or_a_nonce_is_answered_by_an_error() {
 
 /// A gateway for which the test speaks, and a host that holds a ticket of its.
 fn holder(given: &[u8]) -> (Host, Peer) {
+    holder_with(given, |_| ())
+}
+
+fn holder_with(given: &[u8], change: impl FnOnce(&mut Config)) -> (Host, Peer) {
     let mut config = config(B, A);
     config.remotes[0].extensions.resumption = true;
+    change(&mut config);
     let mut host = Host::new(config, 2);
     host.command(Command::Initiate(POLICY));
     let mut peer = Peer::new(9);
@@ -596,5 +601,28 @@ fn who_answers_a_ticket_must_be_the_gateway_that_gave_it() {
         old.send(&mut host, &peer::clear(&Header { initiator_spi: spi, ..header(0, resume) }, &[answer]));
         assert_eq!(host.next(), Some((SA_INIT, 0, false)));
         assert!(!host.failures().iter().any(|failure| failure.part == Part::Protocol));
+    }
+}
+
+// RFC 5723 §4.3.3: the gateway is who it was, also where the remote would take another.
+#[test]
+fn who_takes_a_ticket_is_who_gave_it() {
+    let good = [&3600u32.to_be_bytes()[..], b"opaque"].concat();
+    for (name, comes_up) in [(None, true), (Some("another.example.org"), false)] {
+        let (mut host, old) = holder_with(&good, |config| config.remotes[0].open.peers = Some(IdPattern::Any));
+        let request = host.take();
+        let (mut peer, answer) = old.answer_resume(&request.data, 5);
+        peer.send(&mut host, &answer);
+        assert_eq!(host.next(), Some((AUTH, 1, false)));
+        host.sent.clear();
+        if let Some(name) = name {
+            peer.id = Identity::Fqdn(name.into());
+        }
+        let answer = peer.resumed_answer();
+        peer.answer(&mut host, ExchangeType::IKE_AUTH, 1, &answer);
+        let up = host.endpoint.ike_sas().iter().any(|sa| sa.state == "ESTABLISHED");
+        assert_eq!(up, comes_up, "{:?}", host.failures());
+        // It begins anew, with a key exchange.
+        assert_eq!(host.sent.iter().any(|message| kind(&message.data) == (SA_INIT, 0, false)), !comes_up);
     }
 }
