@@ -7,5 +7,5 @@
 mod queue;
 mod wake;
 
-pub use queue::{IkeDatagram, IkeReceiver, IkeSender, ike_queue};
+pub use queue::{IkeDatagram, IkeReceiver, IkeSender, Progress, ike_queue};
 pub use wake::Wake;

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 
 use ravelin_crypto::{CryptoProvider, SecureRandom};
 use ravelin_engine::{DropReason, Engine, EngineConfig, NoMatch};
-use ravelin_inbox::{IkeDatagram, IkeReceiver, Wake, ike_queue};
+use ravelin_inbox::{IkeDatagram, IkeReceiver, Progress, Wake, ike_queue};
 use ravelin_types::dataplane::{DataPlane, DataPlaneError, DataPlaneEvent, DataPlaneOp, SaStatus, Settled};
 use ravelin_types::interface::Interface;
 use ravelin_types::options::{Offload, Processors, SaOptions};
@@ -173,9 +173,9 @@ impl TunDataPlane {
         self.ike.next()
     }
 
-    /// An IKE SA stands, or does no longer: its messages do not wait behind those of anybody.
-    pub fn note_ike(&mut self, spis: (IkeSpi, IkeSpi), stands: bool) {
-        self.ike.note(spis, stands);
+    /// An IKE SA is so far now: its messages do not wait behind those of anybody.
+    pub fn note_ike(&mut self, spis: (IkeSpi, IkeSpi), progress: Progress) {
+        self.ike.note(spis, progress);
     }
 
     /// The SPI of the next inbound SA on which authenticated packets arrived, reported at most once a second.

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use ravelin_inbox::IkeDatagram;
+use ravelin_inbox::{IkeDatagram, Progress};
 use ravelin_types::dataplane::{DataPlane, DataPlaneError, DataPlaneEvent, DataPlaneOp, Flow, SaStatus};
 use ravelin_types::interface::{Interface, InterfaceStatus};
 use ravelin_types::options::{IpComp, Offload, SaOptions};
@@ -143,9 +143,9 @@ impl XfrmDataPlane {
         self.sockets.receive()
     }
 
-    /// An IKE SA stands, or does no longer: its messages do not wait behind those of anybody.
-    pub fn note_ike(&mut self, spis: (IkeSpi, IkeSpi), stands: bool) {
-        self.sockets.note(spis, stands);
+    /// An IKE SA is so far now: its messages do not wait behind those of anybody.
+    pub fn note_ike(&mut self, spis: (IkeSpi, IkeSpi), progress: Progress) {
+        self.sockets.note(spis, progress);
     }
 
     /// The SPI of the next inbound SA on which authenticated packets arrived since the last look.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use ravelin_inbox::{IkeDatagram, IkeReceiver, IkeSender, Wake, ike_queue};
+use ravelin_inbox::{IkeDatagram, IkeReceiver, IkeSender, Progress, Wake, ike_queue};
 use ravelin_types::{IkeSpi, Way};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
@@ -89,13 +89,13 @@ impl Sockets {
         self.inbox.next()
     }
 
-    /// An IKE SA stands, or does no longer.
-    pub(crate) fn note(&self, spis: (IkeSpi, IkeSpi), stands: bool) {
-        self.inbox.note(spis, stands);
+    /// An IKE SA is so far now.
+    pub(crate) fn note(&self, spis: (IkeSpi, IkeSpi), progress: Progress) {
+        self.inbox.note(spis, progress);
     }
 
     /// How many messages found no room, by name.
-    pub(crate) fn counters(&self) -> [(&'static str, u64); 3] {
+    pub(crate) fn counters(&self) -> [(&'static str, u64); 4] {
         self.inbox.counters()
     }
 

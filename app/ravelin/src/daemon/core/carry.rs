@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 
 use ravelin_ike::{Event, Input, OpId, Outcome, Output, StreamOp, Transmit};
-use ravelin_types::Instant;
+use ravelin_inbox::Progress;
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp, SaStatus, Settled};
 use ravelin_types::sa::{Direction, SaId};
+use ravelin_types::{IkeSpi, Instant};
+use ravelin_wire::ike::header::Header;
 
 use super::Core;
 use crate::daemon::plane::Plane;
@@ -96,6 +98,15 @@ impl<P: Plane> Core<P> {
         }
     }
 
+    /// A message goes out: where it is of an IKE SA that has both SPIs, what answers it does not wait with strangers' messages. One
+    /// that stands is known already, and what answers a stranger has SPIs of his choice.
+    fn note_coming(&mut self, message: &[u8]) {
+        let Ok((header, _)) = Header::parse(message) else { return };
+        if header.responder_spi != IkeSpi::ZERO && self.endpoint.own_spi(&header).is_some() {
+            self.plane.note_ike((header.initiator_spi, header.responder_spi), Progress::Coming);
+        }
+    }
+
     /// An SA and the one of the other direction, as far as they are there.
     pub(in crate::daemon) fn pair_of(&mut self, id: SaId) -> Vec<SaStatus> {
         let Some(one) = self.plane.sa(id) else { return Vec::new() };
@@ -143,6 +154,7 @@ impl<P: Plane> Core<P> {
     }
 
     fn transmit(&mut self, transmit: &Transmit, now: Instant) {
+        self.note_coming(&transmit.data);
         self.note_sent(transmit);
         self.learn_keys(&transmit.data);
         self.trace_message(false, transmit.remote, &transmit.data, now);

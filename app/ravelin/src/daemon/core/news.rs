@@ -6,6 +6,7 @@ use ravelin_ike::Event;
 use ravelin_ike::address::Grant;
 use ravelin_ike::explain::Part;
 use ravelin_ike::output::DownReason;
+use ravelin_inbox::Progress;
 use ravelin_types::Instant;
 use ravelin_types::dataplane::Flow;
 use ravelin_types::policy::PolicyId;
@@ -89,9 +90,9 @@ impl<P: Plane> Core<P> {
         }
         match event {
             Event::IkeUp { spis: stands, .. } | Event::IkeRekeyed { new: stands, .. } => {
-                self.plane.note_ike(*stands, true)
+                self.plane.note_ike(*stands, Progress::Here)
             }
-            Event::IkeDown { spis, .. } => self.plane.note_ike(*spis, false),
+            Event::IkeDown { spis, .. } => self.plane.note_ike(*spis, Progress::Gone),
             _ => {}
         }
         self.note_inside(event);

@@ -11,10 +11,10 @@ use ravelin_control::COMMAND_LINE;
 use ravelin_crypto_aws_lc::SystemRandom;
 use ravelin_eap::{Forgetful, Tools};
 use ravelin_ike::Desk;
+use ravelin_inbox::Progress;
 use ravelin_pki::auth::World;
 use ravelin_pki::memory;
 use ravelin_tls::Maker;
-use ravelin_types::Secret;
 use ravelin_types::dataplane::{DataPlane, DataPlaneError, SaStatus, Settled, Table};
 use ravelin_types::lifetime::Lifetime;
 use ravelin_types::options::SaOptions;
@@ -22,12 +22,14 @@ use ravelin_types::policy::{Mode, Policy};
 use ravelin_types::proposal::EspSuite;
 use ravelin_types::sa::{Direction, SaCounters, SaId, SaKeys, SaLookup, SaParams};
 use ravelin_types::transform::{EncrId, IntegId, SnId, Transform};
+use ravelin_types::{IkeSpi, Secret};
 
 use super::*;
 use crate::daemon::clerk;
 use crate::daemon::crypto::ike_provider;
 
 mod behind;
+mod coming;
 mod files;
 mod flows;
 mod host_names;
@@ -49,6 +51,8 @@ struct Held {
     policies: BTreeMap<PolicyId, Policy>,
     sent: Vec<(SocketAddr, Vec<u8>)>,
     sas: Vec<SaStatus>,
+    /// How far IKE SAs are.
+    noted: Vec<((IkeSpi, IkeSpi), Progress)>,
     /// How often all of them were listed.
     listings: usize,
     events: Vec<DataPlaneEvent>,
@@ -118,6 +122,10 @@ impl Plane for FakePlane {
     fn send_ike(&mut self, way: ravelin_types::Way, data: &[u8]) -> io::Result<()> {
         self.0.borrow_mut().sent.push((way.remote, data.to_vec()));
         Ok(())
+    }
+
+    fn note_ike(&mut self, spis: (IkeSpi, IkeSpi), progress: Progress) {
+        self.0.borrow_mut().noted.push((spis, progress));
     }
 
     fn apply_all(&mut self, ops: &[DataPlaneOp]) -> Result<(), (usize, DataPlaneError)> {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 
 use anyhow::{Context, Result, bail};
-use ravelin_inbox::IkeDatagram;
+use ravelin_inbox::{IkeDatagram, Progress};
 use ravelin_rtnetlink::InsideConfig;
 use ravelin_store::FileStore;
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp};
@@ -48,8 +48,8 @@ pub fn start(settings: &Settings, capabilities: Capabilities, _store: &mut FileS
 }
 
 impl Plane for XfrmDataPlane {
-    fn note_ike(&mut self, spis: (IkeSpi, IkeSpi), stands: bool) {
-        XfrmDataPlane::note_ike(self, spis, stands);
+    fn note_ike(&mut self, spis: (IkeSpi, IkeSpi), progress: Progress) {
+        XfrmDataPlane::note_ike(self, spis, progress);
     }
 
     fn send_ike(&mut self, way: Way, data: &[u8]) -> io::Result<()> {

@@ -11,7 +11,7 @@ use std::os::fd::BorrowedFd;
 
 use anyhow::Result;
 use clap::ValueEnum;
-use ravelin_inbox::IkeDatagram;
+use ravelin_inbox::{IkeDatagram, Progress};
 use ravelin_rtnetlink::InsideConfig;
 use ravelin_store::FileStore;
 use ravelin_types::dataplane::{DataPlane, DataPlaneError, DataPlaneOp, Settled};
@@ -94,8 +94,8 @@ pub trait Plane: DataPlane {
         Vec::new()
     }
 
-    /// An IKE SA stands, or does no longer.
-    fn note_ike(&mut self, _spis: (IkeSpi, IkeSpi), _stands: bool) {}
+    /// An IKE SA is so far now.
+    fn note_ike(&mut self, _spis: (IkeSpi, IkeSpi), _progress: Progress) {}
 
     /// Where the system is not as this data plane wants it, a line for each entry.
     fn differences(&mut self) -> Result<Vec<String>, String> {

@@ -7,7 +7,7 @@ use std::os::fd::BorrowedFd;
 use anyhow::Result;
 use ravelin_crypto::CryptoProvider;
 use ravelin_crypto_aws_lc::SystemRandom;
-use ravelin_inbox::IkeDatagram;
+use ravelin_inbox::{IkeDatagram, Progress};
 use ravelin_rtnetlink::InsideConfig;
 use ravelin_store::FileStore;
 use ravelin_tun::{TunConfig, TunDataPlane};
@@ -39,8 +39,8 @@ pub fn start(settings: &Settings, packets: CryptoProvider, store: &mut FileStore
 }
 
 impl Plane for TunDataPlane {
-    fn note_ike(&mut self, spis: (IkeSpi, IkeSpi), stands: bool) {
-        TunDataPlane::note_ike(self, spis, stands);
+    fn note_ike(&mut self, spis: (IkeSpi, IkeSpi), progress: Progress) {
+        TunDataPlane::note_ike(self, spis, progress);
     }
 
     fn send_ike(&mut self, way: Way, data: &[u8]) -> io::Result<()> {
