@@ -89,6 +89,16 @@ impl Authenticator {
         self.begin_method(0, tools)
     }
 
+    /// In the place of another that asked who the user is, with this identifier; he has not been heard.
+    pub(crate) fn asked(server: Server, user: &Identity, identifier: u8) -> Self {
+        Authenticator { state: State::Identity, identifier, ..Authenticator::new(server, user) }
+    }
+
+    /// The identifier with which he was asked who he is, while he has not said it.
+    pub(crate) fn asks_identity(&self) -> Option<u8> {
+        matches!(self.state, State::Identity).then_some(self.identifier)
+    }
+
     /// The last request went out with this identifier.
     pub(crate) fn renumbered(&mut self, identifier: u8) -> u8 {
         self.identifier = identifier;

@@ -8,11 +8,12 @@ use alloc::sync::Arc;
 use core::fmt;
 
 use ravelin_types::{Identity, Secret};
-use ravelin_wire::ike::v2::Eap;
+use ravelin_wire::ike::v2::{Eap, EapCode};
 
+use crate::account;
 use crate::authenticator::{Authenticator, Server};
-use crate::method::MethodType;
 use crate::method::sim::{Memory, Sims};
+use crate::method::{self, MethodType};
 use crate::peer::Peer;
 use crate::relay::{Admission, Relay, Relayed};
 use crate::tls::TlsMaker;
@@ -87,6 +88,33 @@ impl Conversation {
         match &server.relay {
             Some(aaa) => Conversation::Relay(Relay::new(server, aaa.clone(), user, session)),
             None => Conversation::Authenticator(Authenticator::new(server.clone(), user)),
+        }
+    }
+
+    /// Who the user says he is, where he was asked that and this answers it. He has proved nothing yet, and what he has to prove can
+    /// still be chosen.
+    pub fn named(&self, heard: &Eap) -> Option<Identity> {
+        self.asks_identity().filter(|asked| heard.code == EapCode::RESPONSE && heard.identifier == *asked)?;
+        match method::split(&heard.data)? {
+            (MethodType::IDENTITY, name) => Some(account::identity(name.split(|octet| *octet == 0).next()?)),
+            _ => None,
+        }
+    }
+
+    /// The same conversation with another server, which has asked who the user is: [`Conversation::named`] says who answers.
+    pub fn with_other(&self, server: &Server, user: &Identity, session: u64) -> Option<Self> {
+        let identifier = self.asks_identity()?;
+        Some(match &server.relay {
+            Some(aaa) => Conversation::Relay(Relay::asked(server, aaa.clone(), user, (session, identifier))),
+            None => Conversation::Authenticator(Authenticator::asked(server.clone(), user, identifier)),
+        })
+    }
+
+    fn asks_identity(&self) -> Option<u8> {
+        match self {
+            Conversation::Peer(_) => None,
+            Conversation::Authenticator(authenticator) => authenticator.asks_identity(),
+            Conversation::Relay(relay) => relay.asks_identity(),
         }
     }
 

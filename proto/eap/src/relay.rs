@@ -116,6 +116,16 @@ impl Relay {
         }
     }
 
+    /// In the place of another that asked who the user is, with this identifier; he has not been heard.
+    pub(crate) fn asked(server: &Server, aaa: Arc<Aaa>, user: &Identity, (session, identifier): (u64, u8)) -> Self {
+        Relay { phase: Phase::Identity, identifier, ..Relay::new(server, aaa, user, session) }
+    }
+
+    /// The identifier with which he was asked who he is, while he has not said it.
+    pub(crate) fn asks_identity(&self) -> Option<u8> {
+        (self.phase == Phase::Identity).then_some(self.identifier)
+    }
+
     /// The servers, and the secret.
     pub fn aaa(&self) -> &Arc<Aaa> {
         &self.aaa

@@ -212,9 +212,33 @@ impl EapAnswered {
             Some(conversation) => {
                 let heard = Some(payloads.eap()?.clone());
                 self.heard = true;
+                let conversation = self.chosen(conversation, heard.as_ref(), ends, core);
                 Ok(Heard::Turn(Question::Converse { conversation: Box::new(conversation), heard }))
             }
             None => self.begin_round(payloads, ends, core),
+        }
+    }
+
+    /// The conversation as it goes on: who says in EAP who he is, and is none of the users of the remote, is asked by another for
+    /// the same peers which has him among its users. What he says is a claim until the method has proved it to that one.
+    fn chosen(&mut self, asking: Conversation, heard: Option<&Eap>, ends: &Ends, core: &Core) -> Conversation {
+        let RemoteAuth::Eap(asked) = &self.request.remote.remote_auth else { return asking };
+        let Some(user) = heard.and_then(|heard| asking.named(heard)).filter(|user| !asked.users.takes(user)) else {
+            return asking;
+        };
+        let theirs = |other: &&Arc<Remote>| match &other.remote_auth {
+            RemoteAuth::Eap(eap) => eap.server.ask_identity && eap.users.takes(&user),
+            RemoteAuth::Psk(_) | RemoteAuth::Signature(_) | RemoteAuth::Null => false,
+        };
+        let mut others = self.request.others.iter().filter(|other| core.current(other).is_some());
+        let Some(other) = others.find(theirs).cloned() else { return asking };
+        let RemoteAuth::Eap(eap) = &other.remote_auth else { return asking };
+        match asking.with_other(&eap.server, &user, ends.our_spi().0) {
+            Some(conversation) => {
+                self.request.remote = other;
+                conversation
+            }
+            None => asking,
         }
     }
 

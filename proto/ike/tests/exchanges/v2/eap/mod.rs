@@ -346,11 +346,12 @@ fn the_user_and_not_the_claimed_identity_decides() {
     assert!(lab.a.endpoint.ike_sas().is_empty() && lab.b.sas.is_empty());
 }
 
-// Of remotes for the same peers the one is it that is for the user, if it would have asked the same.
+// Of remotes for the same peers the one is it that is for the user: once he has proved himself, if it would have asked the same,
+// and where it asks who he is, by the name that he says, so that it asks its own.
 #[test]
 fn the_user_decides_between_remotes_for_the_same_peers() {
     let users = |name: &str| IdPattern::Exactly(Identity::Fqdn(name.into()));
-    let visited = |second: &[Method], password: &str, shares: bool| {
+    let visited = |second: &[Method], password: &str, shares: bool, ask_identity: bool| {
         let asks = server(&[Method::MsChapV2, Method::Md5]);
         let others = server(second).server.accounts;
         let accounts = if shares { asks.server.accounts.clone() } else { others };
@@ -358,7 +359,7 @@ fn the_user_decides_between_remotes_for_the_same_peers() {
             roles(a, b, client(&[Method::Md5], password), EapServer { users: users("dave"), ..asks });
             let mut other = b.remotes[0].clone();
             other.name = "carols".into();
-            let server = Server { accounts, ..server(second).server };
+            let server = Server { accounts, ask_identity, ..server(second).server };
             let eap = EapServer { server, users: users("carol"), groups: Vec::new() };
             other.remote_auth = RemoteAuth::Eap(Arc::new(eap));
             b.remotes.push(other);
@@ -368,14 +369,24 @@ fn the_user_decides_between_remotes_for_the_same_peers() {
         lab.settle();
         lab
     };
-    let lab = visited(&[Method::Gtc, Method::Md5], "geheim", true);
-    assert_eq!(lab.b.ike().remote, "carols");
-    lab.assert_mirrored();
+    for lab in [
+        visited(&[Method::Gtc, Method::Md5], "geheim", true, false),
+        visited(&[Method::Gtc, Method::Md5], "geheim", true, true),
+        // Its own passwords.
+        visited(&[Method::Md5], "geheim", false, true),
+    ] {
+        assert_eq!(lab.b.ike().remote, "carols");
+        assert_eq!(known(&lab), carol());
+        lab.assert_mirrored();
+    }
     // That one does not take what was proved, or has passwords of its own; and nobody comes in without the password.
     for (lab, part) in [
-        (visited(&[Method::Gtc], "geheim", true), Part::Identity),
-        (visited(&[Method::Md5], "geheim", false), Part::Identity),
-        (visited(&[Method::Md5], "falsch", true), Part::Eap),
+        (visited(&[Method::Gtc], "geheim", true, false), Part::Identity),
+        (visited(&[Method::Md5], "geheim", false, false), Part::Identity),
+        (visited(&[Method::Md5], "falsch", true, false), Part::Eap),
+        // By its name it is asked for what it has not.
+        (visited(&[Method::Gtc], "geheim", true, true), Part::Eap),
+        (visited(&[Method::Md5], "falsch", false, true), Part::Eap),
     ] {
         lab.b.failure(part);
         assert!(lab.b.sas.is_empty());
@@ -400,7 +411,10 @@ fn methods_that_do_not_meet_and_peers_without_eap_are_explained() {
     lab.settle();
     let there = lab.b.failure(Part::Method);
     assert!(there.theirs[0].ends_with(" by EAP") && there.ours[0].contains("pre-shared key"), "{there}");
-    assert_eq!(lab.a.failure(Part::NotBelieved(Means::Eap)).ours[0], "we are fqdn:192.0.2.1.example.org, by EAP as user fqdn:carol");
+    assert_eq!(
+        lab.a.failure(Part::NotBelieved(Means::Eap)).ours[0],
+        "we are fqdn:192.0.2.1.example.org, by EAP as user fqdn:carol"
+    );
     // A has a key, and B wants EAP.
     let mut lab = Lab::with(|a, b| {
         let before = a.clone();
