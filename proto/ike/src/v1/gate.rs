@@ -73,7 +73,10 @@ impl Session {
         self.gate = Gate::Open;
         match arrival.initial_contact {
             true => self.forget_others(ends, core),
-            false => self.inherit(ends, arrival.replaces, core),
+            false => {
+                self.inherit(ends, arrival.replaces, core);
+                self.replace_others(ends, core);
+            }
         }
         let (ours, theirs) = core.addresses.of(ends.our_spi());
         if !self.remote.internal.ask.is_empty() && ours.is_empty() {

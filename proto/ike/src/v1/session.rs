@@ -232,6 +232,22 @@ impl Session {
         }
     }
 
+    /// Where a peer is to have one alone, those that it has elsewhere are deleted: it may have another address by now and have nothing to
+    /// say of what it had at the one of before.
+    pub(super) fn replace_others(&self, ends: &Ends, core: &mut Core) {
+        if self.remote.extensions.unique != Unique::Replace {
+            return;
+        }
+        let usable = |spi: &IkeSpi| match core.table.get(*spi).map(|sa| &sa.phase) {
+            Some(ike_sa::Phase::V1(Phase::Session(other))) => other.is_usable(),
+            _ => false,
+        };
+        let others: Vec<IkeSpi> = self.others(ends, core).map(Ends::our_spi).filter(usable).collect();
+        for spi in others {
+            core.with_ike(spi, |sa, _, _| sa.close(DownReason::Replaced));
+        }
+    }
+
     /// The other, older ISAKMP SAs with these identities.
     fn others<'a>(&'a self, ends: &'a Ends, core: &'a Core) -> impl Iterator<Item = &'a Ends> {
         let same = |sa: &&IkeSa| match &sa.phase {

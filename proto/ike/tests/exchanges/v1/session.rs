@@ -274,3 +274,33 @@ fn the_same_name_elsewhere_is_another_host() {
     lab.a = a;
     lab.assert_mirrored();
 }
+
+// Where a peer has one alone, the newest is it, wherever it comes from: it has moved, and says nothing of what it had before.
+#[test]
+fn a_peer_that_comes_from_elsewhere_has_nothing_left_where_it_was_if_it_may_have_one_alone() {
+    for (unique, left) in [(Unique::Replace, 1), (Unique::No, 2)] {
+        let mut lab = lab(|_, b| {
+            b.remotes[0].remote = "0.0.0.0".parse().unwrap();
+            b.remotes[0].extensions.unique = unique;
+            b.policies[0].policy.remote = vec![TrafficSelector::any_v4()];
+            b.policies[0].policy.local = vec![TrafficSelector::host(ip(B))];
+        });
+        lab.establish();
+        let first = (lab.b.ike().spis, lab.b.child().inbound);
+        let mut config = config("192.0.2.3", B);
+        v1(&mut config, false);
+        config.remotes[0].local_id = lab.a.config.remotes[0].local_id.clone();
+        // It says nothing of INITIAL-CONTACT.
+        config.remotes[0].extensions.unique = Unique::Never;
+        let (moved, now) = (Host::new(config, 9), lab.a.now);
+        let before = std::mem::replace(&mut lab.a, moved);
+        lab.a.now = now;
+        lab.a.command(Command::Initiate(POLICY));
+        lab.settle();
+        assert_eq!((lab.a.failures(), lab.b.failures()), (vec![], vec![]));
+        let sas = lab.b.endpoint.ike_sas();
+        assert_eq!((sas.len(), sas.iter().map(|sa| sa.children.len()).sum::<usize>()), (left, left), "{unique:?}");
+        assert_eq!(sas.iter().any(|sa| sa.spis == first.0), unique == Unique::No);
+        drop(before);
+    }
+}
