@@ -23,6 +23,8 @@ pub struct Names {
     pub over_tls: Vec<(SocketAddr, String)>,
     /// The domains that they are for; none: all names (RFC 8598 §5).
     pub domains: BTreeSet<String>,
+    /// Whether those of some peer are for all names, whatever domains another has.
+    pub everything: bool,
     /// DNSSEC trust anchors of those domains in words (RFC 8598).
     pub anchors: BTreeSet<String>,
 }
@@ -50,6 +52,8 @@ impl Names {
     /// Adds what a peer says, with which we have all traffic, or that of some networks.
     pub fn add(&mut self, grant: &Grant, all_traffic: bool) {
         self.servers.extend(grant.dns());
+        let named = grant.dns().next().is_some() || !grant.encrypted_dns().is_empty();
+        self.everything |= named && (all_traffic || grant.domains().next().is_none());
         // RFC 8598 §2: domains of their own, and whom to believe of them, are for tunnels to some networks.
         if !all_traffic {
             self.domains.extend(grant.domains().map(str::to_owned));
@@ -71,6 +75,13 @@ impl Names {
             true => self.servers.iter().map(ToString::to_string).collect(),
             false => self.over_tls.iter().map(|(at, name)| format!("{at}#{name}")).collect(),
         }
+    }
+
+    /// What `resolvectl domain` gets: names go there and are not searched for there.
+    fn routed(&self) -> Vec<String> {
+        let all = self.everything || self.domains.is_empty();
+        let domains = self.domains.iter().map(|name| format!("~{name}"));
+        domains.chain(all.then(|| "~.".to_owned())).collect()
     }
 }
 
@@ -110,9 +121,7 @@ impl Resolver {
                     // Not in the clear when that fails, either.
                     resolvectl(["dnsovertls", device, if encrypted { "yes" } else { "no" }])?;
                 }
-                let domains = names.domains.iter().map(|name| format!("~{name}"));
-                let all = names.domains.is_empty().then(|| "~.".to_owned());
-                resolvectl(["domain".to_owned(), device.to_owned()].into_iter().chain(domains).chain(all))
+                resolvectl(["domain".to_owned(), device.to_owned()].into_iter().chain(names.routed()))
             }
         }
     }
@@ -167,6 +176,12 @@ mod tests {
             names.add(&grant, all_traffic);
             assert_eq!(names.servers.len(), 1);
             assert_eq!((names.domains.is_empty(), names.anchors.is_empty()), (all_traffic, all_traffic));
+            assert_eq!(names.routed(), [if all_traffic { "~." } else { "~corp.example" }]);
+            // Of two gateways one has servers for all names: they are asked for those, too.
+            let all = of(CfgAttributeType::INTERNAL_IP4_DNS, CfgValue::Address("10.2.0.53".parse().unwrap()));
+            names.add(&Grant::default(), false);
+            names.add(&Grant { attributes: vec![all], ..Grant::default() }, false);
+            assert_eq!(names.routed(), if all_traffic { vec!["~."] } else { vec!["~corp.example", "~."] });
         }
     }
 
@@ -179,6 +194,7 @@ mod tests {
         let names = Names {
             servers: ["10.1.0.53".parse().unwrap(), "2001:db8::53".parse().unwrap()].into(),
             domains: ["corp.example".to_owned()].into(),
+            everything: false,
             anchors: ["corp.example 43547 8 2 AB".to_owned()].into(),
             encrypted: vec!["dns.corp.example 10.1.0.54 alpn=dot".to_owned()],
             over_tls: vec![("10.1.0.54:853".parse().unwrap(), "dns.corp.example".to_owned())],
