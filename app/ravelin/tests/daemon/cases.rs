@@ -75,6 +75,11 @@ pub const CASES: &[Case] = &[
     ("without_udp_ike_and_esp_go_in_tcp", crate::tcp::without_udp_ike_and_esp_go_in_tcp),
     #[cfg(all(feature = "ikev2", feature = "tun"))]
     ("who_moves_asks_in_udp_first", crate::tcp::who_moves_asks_in_udp_first),
+    #[cfg(all(feature = "ikev2", feature = "tun"))]
+    (
+        "what_crosses_goes_on_when_the_address_under_it_goes",
+        crate::moves::what_crosses_goes_on_when_the_address_under_it_goes,
+    ),
     #[cfg(feature = "ikev2")]
     (
         "a_daemon_that_is_back_after_a_crash_shows_its_token",

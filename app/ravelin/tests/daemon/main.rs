@@ -22,6 +22,8 @@ mod iptfs;
 mod kerberos;
 mod keying;
 mod lab;
+#[cfg(all(feature = "ikev2", feature = "tun"))]
+mod moves;
 #[cfg(feature = "ikev2")]
 mod psk;
 #[cfg(all(feature = "ikev2", feature = "tun"))]
