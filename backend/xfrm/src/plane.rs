@@ -432,6 +432,9 @@ impl XfrmDataPlane {
         successor.attributes.retain(|a| !matches!(a, Attribute::ReplayEsn(_) | Attribute::Replay(_)));
         let kept = last.attributes.iter().filter(|a| matches!(a, Attribute::ReplayEsn(_) | Attribute::Replay(_)));
         successor.attributes.extend(kept.cloned());
+        // Its limits are about all of its packets, and its age begins where it began.
+        let used = last.find(|a| if let Attribute::State(state) = a { Some(state.used.clone()) } else { None });
+        successor.attributes.extend(used.map(Attribute::Used));
         Ok(successor)
     }
 }

@@ -25,6 +25,9 @@ use crate::selectors::{Way, selectors, single};
 
 /// `UDP_ENCAP_ESPINUDP`: as in RFC 3948.
 const ESP_IN_UDP: u16 = 2;
+/// Packets after which another SA is asked for, whatever the lifetime, where sequence numbers have 32 bits (RFC 4303 §3.3.3).
+/// The kernel sends no more when they have run out, and says nothing before.
+const MANY_PACKETS: u64 = 0xf000_0000;
 /// The longest window that has its place in the fixed part.
 const SHORT_WINDOW: u32 = 32;
 
@@ -349,10 +352,11 @@ fn limits(params: &SaParams) -> Limits {
     let seconds = |time: Option<Duration>| time.map_or(0, |time| time.as_secs().max(1));
     let many = |count: Option<u64>| count.unwrap_or(u64::MAX);
     let (soft, hard) = (&params.lifetime.soft, &params.lifetime.hard);
+    let runs_out = params.direction == Direction::Outbound && params.suite.sn() != SnId::PARTIAL_64;
     Limits {
         soft_bytes: many(soft.bytes),
         hard_bytes: many(hard.bytes),
-        soft_packets: many(soft.packets),
+        soft_packets: many(soft.packets).min(if runs_out { MANY_PACKETS } else { u64::MAX }),
         hard_packets: many(hard.packets),
         soft_age: seconds(soft.time),
         hard_age: seconds(hard.time),
@@ -453,6 +457,23 @@ mod tests {
             let line = text::command(&message);
             assert!(line.contains(&format!(" output-mark 0x{value} mask 0xff")), "{line}");
         }
+    }
+
+    #[test]
+    fn a_rekey_is_asked_for_before_the_numbers_run_out() {
+        let soft = |params: &SaParams| {
+            let message = additions(params, None, &Tie::None, false, None).unwrap().remove(0);
+            let Body::State(state) = message.body else { panic!("no state") };
+            state.limits.soft_packets
+        };
+        let out = SaParams { replay_window: 64, ..sa(Direction::Outbound) };
+        assert_eq!(soft(&out), MANY_PACKETS);
+        assert_eq!(soft(&SaParams { direction: Direction::Inbound, ..out.clone() }), u64::MAX);
+        let lower = ravelin_types::lifetime::Limits { packets: Some(1000), ..Default::default() };
+        let lifetime = ravelin_types::lifetime::Lifetime { soft: lower, ..Default::default() };
+        assert_eq!(soft(&SaParams { lifetime, ..out.clone() }), 1000);
+        let extended = EspSuite { sn: SnId::PARTIAL_64, ..*out.suite.esp().unwrap() };
+        assert_eq!(soft(&SaParams { suite: extended.into(), ..out }), u64::MAX);
     }
 
     #[test]
