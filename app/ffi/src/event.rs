@@ -99,7 +99,7 @@ impl From<DataPlaneEvent> for RvlEvent {
                 ..none
             },
             DataPlaneEvent::SoftExpire(id) => of_sa(RvlEventKind::SoftExpire, id),
-            DataPlaneEvent::HardExpire(id) => of_sa(RvlEventKind::HardExpire, id),
+            DataPlaneEvent::HardExpire(id) | DataPlaneEvent::Lost(id) => of_sa(RvlEventKind::HardExpire, id),
             DataPlaneEvent::Idle(id) => of_sa(RvlEventKind::Idle, id),
             DataPlaneEvent::Used(id) => of_sa(RvlEventKind::Used, id),
             DataPlaneEvent::PeerMoved { id, src, src_port } => RvlEvent {

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //!  DataPlaneOp ─► book.rs: what should be ─► policies.rs, states.rs: as the kernel's entries ─► msg/ ─► netlink.rs
-//!   offload.rs: by a device? └► reconcile.rs: what is, and what is to be done about it
+//!   offload.rs: by a device? └► reconcile.rs: what is, and what is to be done about it; losses.rs: the same of SAs
 //!  DataPlaneEvent ◄─ watch.rs ◄─ netlink.rs: acquire, expire, mapping   ◄─ a look at the SAs each second: alive, idle
 //!  probe.rs: what the running kernel has      sockets.rs: IKE      links.rs: virtual interfaces
 //! ```
@@ -23,6 +23,7 @@ mod book;
 mod config;
 mod error;
 mod links;
+mod losses;
 pub mod msg;
 pub mod netlink;
 mod notes;

@@ -86,6 +86,8 @@ impl From<Message> for Request {
 /// A connection in the network namespace of the thread that opened it.
 pub struct Netlink {
     socket: Socket,
+    /// The number of the connection: events that a request brings about have that of its header.
+    port: u32,
     sequence: u32,
     answer: Zeroizing<Vec<u8>>,
 }
@@ -97,11 +99,11 @@ impl Netlink {
     /// A kernel without XFRM has no such netlink protocol.
     pub fn open() -> io::Result<Self> {
         let mut socket = Socket::new(NETLINK_XFRM)?;
-        socket.bind_auto()?;
+        let port = socket.bind_auto()?.port_number();
         socket.connect(&SocketAddr::new(0, 0))?;
         socket.set_ext_ack(true)?;
         socket.set_cap_ack(true)?;
-        Ok(Netlink { socket, sequence: 0, answer: Zeroizing::new(Vec::with_capacity(ANSWER)) })
+        Ok(Netlink { socket, port, sequence: 0, answer: Zeroizing::new(Vec::with_capacity(ANSWER)) })
     }
 
     /// Carries out one request.
@@ -132,7 +134,8 @@ impl Netlink {
             {
                 last = bytes.len();
                 self.sequence = self.sequence.wrapping_add(1);
-                write(&mut bytes, &requests[end].message, NLM_F_REQUEST | requests[end].flags, self.sequence);
+                let flags = NLM_F_REQUEST | requests[end].flags;
+                write(&mut bytes, &requests[end].message, flags, self.sequence, self.port);
                 end += 1;
             }
             // The last one is answered in any case, after all before it.
@@ -194,7 +197,7 @@ impl Netlink {
     fn converse(&mut self, message: &Message, flags: u16, each: &mut dyn FnMut(Message)) -> Result<bool, Refusal> {
         self.sequence = self.sequence.wrapping_add(1);
         let mut bytes = Zeroizing::new(Vec::new());
-        write(&mut bytes, message, NLM_F_REQUEST | flags, self.sequence);
+        write(&mut bytes, message, NLM_F_REQUEST | flags, self.sequence, self.port);
         self.socket.send(&bytes, 0).map_err(|error| Refusal::io(&error))?;
         let mut answers = Answers { sequence: self.sequence, list: flags != 0, interrupted: false, result: Ok(()) };
         self.receive(&mut |header, body| answers.take(header, body, each))?;
@@ -259,6 +262,8 @@ impl Answers {
 /// What the kernel sends by itself.
 pub struct Events {
     socket: Socket,
+    /// The connection whose doings are no news.
+    own: Option<u32>,
     buffer: Zeroizing<Vec<u8>>,
 }
 
@@ -287,7 +292,13 @@ impl Events {
             let _ = sized.set_recv_buffer_size(EVENT_BUFFER);
         }
         socket.set_non_blocking(true)?;
-        Ok(Events { socket, buffer: Zeroizing::new(Vec::with_capacity(ANSWER)) })
+        Ok(Events { socket, own: None, buffer: Zeroizing::new(Vec::with_capacity(ANSWER)) })
+    }
+
+    /// The same, without what this connection brings about.
+    #[must_use]
+    pub fn of_others(self, own: &Netlink) -> Self {
+        Events { own: Some(own.port), ..self }
     }
 
     /// Takes what has come in one datagram of the kernel; `None` when there is nothing.
@@ -295,7 +306,7 @@ impl Events {
         loop {
             self.buffer.clear();
             match self.socket.recv(&mut *self.buffer, 0) {
-                Ok(_) => return Some(notices(&self.buffer)),
+                Ok(_) => return Some(notices(&self.buffer, self.own)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => return Some(vec![Notice::Lost]),
@@ -310,16 +321,19 @@ impl AsFd for Events {
     }
 }
 
-/// The messages of a datagram. What cannot be read counts as lost.
-fn notices(bytes: &[u8]) -> Vec<Notice> {
+/// The messages of a datagram, but for those about what this connection did. What cannot be read counts as lost.
+fn notices(bytes: &[u8], own: Option<u32>) -> Vec<Notice> {
     let mut all = Vec::new();
     let mut rest = bytes;
     while let Some((header, body, others)) = split(rest) {
+        rest = others;
+        if own == Some(header.port) {
+            continue;
+        }
         all.push(match Message::parse(header.kind, false, body) {
             Ok(message) => Notice::Message(Box::new(message)),
             Err(_) => Notice::Lost,
         });
-        rest = others;
     }
     if !rest.is_empty() {
         all.push(Notice::Lost);
@@ -338,16 +352,17 @@ struct Header {
     kind: u16,
     flags: u16,
     sequence: u32,
+    port: u32,
 }
 
 /// Appends a message with its header, aligned to 4 bytes.
-fn write(to: &mut Vec<u8>, message: &Message, flags: u16, sequence: u32) {
+fn write(to: &mut Vec<u8>, message: &Message, flags: u16, sequence: u32, port: u32) {
     let start = to.len();
     to.extend_from_slice(&[0; 4]);
     to.extend_from_slice(&message.kind.to_ne_bytes());
     to.extend_from_slice(&flags.to_ne_bytes());
     to.extend_from_slice(&sequence.to_ne_bytes());
-    to.extend_from_slice(&[0; 4]);
+    to.extend_from_slice(&port.to_ne_bytes());
     message.emit(to);
     let length = u32::try_from(to.len() - start).unwrap_or(u32::MAX);
     to[start..start + 4].copy_from_slice(&length.to_ne_bytes());
@@ -357,7 +372,7 @@ fn write(to: &mut Vec<u8>, message: &Message, flags: u16, sequence: u32) {
 /// Takes the first message off: header, body, and what follows. `None` where no whole message is left.
 fn split(bytes: &[u8]) -> Option<(Header, &[u8], &[u8])> {
     let (head, _) = bytes.split_first_chunk::<HEADER>()?;
-    let [a, b, c, d, k0, k1, f0, f1, s0, s1, s2, s3, ..] = *head;
+    let [a, b, c, d, k0, k1, f0, f1, s0, s1, s2, s3, p0, p1, p2, p3] = *head;
     let length = u32::from_ne_bytes([a, b, c, d]) as usize;
     let body = bytes.get(HEADER..length)?;
     let rest = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
@@ -365,6 +380,7 @@ fn split(bytes: &[u8]) -> Option<(Header, &[u8], &[u8])> {
         kind: u16::from_ne_bytes([k0, k1]),
         flags: u16::from_ne_bytes([f0, f1]),
         sequence: u32::from_ne_bytes([s0, s1, s2, s3]),
+        port: u32::from_ne_bytes([p0, p1, p2, p3]),
     };
     Some((header, body, rest))
 }
@@ -404,7 +420,7 @@ mod tests {
     fn sent(messages: &[Message]) -> Vec<u8> {
         let mut bytes = Vec::new();
         for message in messages {
-            write(&mut bytes, message, 0, 7);
+            write(&mut bytes, message, 0, 7, 9);
         }
         bytes
     }
@@ -413,25 +429,26 @@ mod tests {
     fn messages_one_behind_the_other_are_taken_apart() {
         let bytes =
             sent(&[Message::new(kind::FLUSH_SA, Body::Flush(50)), Message::new(kind::FLUSH_POLICY, Body::Empty)]);
-        let notices = notices(&bytes);
-        let kinds: Vec<_> = notices.iter().map(|n| matches!(n, Notice::Message(m) if m.kind >= 0x10)).collect();
+        let found = notices(&bytes, None);
+        let kinds: Vec<_> = found.iter().map(|n| matches!(n, Notice::Message(m) if m.kind >= 0x10)).collect();
         assert_eq!(kinds, [true, true]);
+        assert_eq!((notices(&bytes, Some(9)).len(), notices(&bytes, Some(8)).len()), (0, 2), "own doings are no news");
     }
 
     #[test]
     fn what_cannot_be_read_counts_as_lost() {
         let whole = sent(&[Message::new(kind::FLUSH_SA, Body::Flush(50))]);
         for bytes in [&whole[..3], &whole[..16], &[0xff; 20], &[0; 16]] {
-            assert!(matches!(notices(bytes)[..], [Notice::Lost]), "{bytes:?}");
+            assert!(matches!(notices(bytes, None)[..], [Notice::Lost]), "{bytes:?}");
         }
         let cut = sent(&[Message::new(kind::ACQUIRE, Body::Other(vec![1, 2, 3, 4]))]);
-        assert!(matches!(notices(&cut)[..], [Notice::Lost]));
+        assert!(matches!(notices(&cut, None)[..], [Notice::Lost]));
     }
 
     // Row 109 of docs/HISTORY.md: entries that come and go meanwhile, a list that ends half-way, and what is not ours.
     #[test]
     fn a_list_that_was_interrupted_is_no_list() {
-        let plain = Header { kind: kind::FLUSH_SA, flags: 0, sequence: 7 };
+        let plain = Header { kind: kind::FLUSH_SA, flags: 0, sequence: 7, port: 9 };
         let interrupted = Header { flags: NLM_F_DUMP_INTR, ..plain };
         let (entry, good, bad) = (vec![50], 0i32.to_ne_bytes().to_vec(), (-105i32).to_ne_bytes().to_vec());
         let read = |answers: &[(Header, &[u8])]| {
@@ -456,7 +473,7 @@ mod tests {
 
     #[test]
     fn a_refusal_has_the_kernels_words() {
-        let header = Header { kind: NLMSG_ERROR, flags: CAPPED | EXPLAINED, sequence: 1 };
+        let header = Header { kind: NLMSG_ERROR, flags: CAPPED | EXPLAINED, sequence: 1, port: 9 };
         let mut body = (-22i32).to_ne_bytes().to_vec();
         body.extend_from_slice(&[0; HEADER]);
         body.extend_from_slice(&[12, 0, 1, 0]);

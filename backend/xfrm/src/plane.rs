@@ -41,6 +41,8 @@ pub struct XfrmDataPlane {
     pub(crate) links: Links,
     pub(crate) events: Events,
     pub(crate) policy_events: Events,
+    /// What others do to states.
+    pub(crate) state_events: Events,
     pub(crate) sockets: Sockets,
     pub(crate) timer: OwnedFd,
     /// Readable when the kernel has told something, or the timer wants a look at the SAs.
@@ -51,6 +53,8 @@ pub struct XfrmDataPlane {
     pub(crate) alive: VecDeque<Spi>,
     pub(crate) pending: BTreeMap<(PolicyId, Flow), Note>,
     pub(crate) seen: BTreeMap<SaId, Seen>,
+    /// SAs that others have removed or replaced, and since when that is known.
+    pub(crate) lost: BTreeMap<SaId, (PolicyId, Instant)>,
     pub(crate) survey_took: Duration,
     /// Seconds between two ticks of the timer; 0: it is off.
     pub(crate) armed: i64,
@@ -69,6 +73,7 @@ impl XfrmDataPlane {
         let mut netlink = Netlink::open().map_err(no_xfrm)?;
         let events = Events::open(&[group::ACQUIRE, group::EXPIRE, group::MAPPING]).map_err(no_xfrm)?;
         let policy_events = Events::open(&[group::POLICY]).map_err(no_xfrm)?;
+        let state_events = Events::open(&[group::SA]).map_err(no_xfrm)?.of_others(&netlink);
         let links = Links::open().map_err(|error| Error::system("speak with the kernel's links", error))?;
         let sockets = Sockets::open(&config)?;
         let found =
@@ -76,13 +81,15 @@ impl XfrmDataPlane {
         let descriptor = |error: io::Error| Error::system("make an event descriptor", error);
         let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC);
         let timer = timer.map_err(|error| descriptor(error.into()))?;
-        let ready = any_of([events.as_fd(), policy_events.as_fd(), timer.as_fd()]).map_err(descriptor)?;
+        let ready =
+            any_of([events.as_fd(), policy_events.as_fd(), state_events.as_fd(), timer.as_fd()]).map_err(descriptor)?;
         let mut plane = XfrmDataPlane {
             netlink,
             book: Book::with(found, &capabilities),
             links,
             events,
             policy_events,
+            state_events,
             sockets,
             timer,
             ready,
@@ -92,6 +99,7 @@ impl XfrmDataPlane {
             alive: VecDeque::new(),
             pending: BTreeMap::new(),
             seen: BTreeMap::new(),
+            lost: BTreeMap::new(),
             survey_took: Duration::ZERO,
             armed: 0,
         };
@@ -342,7 +350,10 @@ impl XfrmDataPlane {
                     self.look_at_missing(&policy.name, &protection.options);
                 }
             }
-            DataPlaneOp::DeleteSa(id) => drop(self.seen.remove(id)),
+            DataPlaneOp::DeleteSa(id) => {
+                self.seen.remove(id);
+                self.forget_lost(*id);
+            }
             DataPlaneOp::DeletePolicy(id) => self.pending.retain(|(policy, _), _| policy != id),
             _ => {}
         }
@@ -451,6 +462,8 @@ impl DataPlane for XfrmDataPlane {
             if let Some(event) = self.queue.pop_front() {
                 return Some(event);
             }
+            // Before the acquires of packets whose SA is lost.
+            self.take_losses();
             // What the kernel tells goes before a look: it tells of a soft limit first, and of the SA's end after that.
             if self.take_events() {
                 continue;
@@ -467,7 +480,7 @@ impl DataPlane for XfrmDataPlane {
     }
 
     fn list(&mut self) -> Vec<SaStatus> {
-        let counted = self.count();
+        let counted = self.count().unwrap_or_default();
         let status = |(id, params): (&SaId, &std::sync::Arc<SaParams>)| SaStatus {
             params: SaParams::clone(params),
             counters: counted.get(id).copied().unwrap_or_default(),

@@ -10,6 +10,7 @@ use ravelin_types::sa::Direction;
 
 use crate::book::{Book, Found};
 use crate::error::Error;
+use crate::losses::{self, Condition};
 use crate::msg::attribute::Attribute;
 use crate::msg::bytes::Port;
 use crate::msg::parts::{INET6, Limits, Selector};
@@ -234,15 +235,11 @@ impl XfrmDataPlane {
         for (id, params) in self.book.sas() {
             let way = if id.direction == Direction::Inbound { "in" } else { "out" };
             let named = format!("the SA with SPI {} to {} ({way})", id.spi, id.dst);
-            let there = |name: &Name| found.states.get(name);
-            let names = states::names(params);
-            if names.iter().all(|name| there(name).is_none()) {
-                lines.push(format!("+ {named} is gone"));
-                continue;
-            }
-            let wanted = self.book.states(params).unwrap_or_default();
-            if !names.iter().zip(&wanted).all(|(name, wanted)| there(name).is_some_and(|it| states::same(it, wanted))) {
-                lines.push(format!("~ {named} is not the one that was installed"));
+            match losses::condition(&self.book, params, &found.states) {
+                Condition::AsWanted => {}
+                Condition::Changed(_) => lines.push(format!("~ {named} has other limits, ports, marks or interface")),
+                Condition::Gone => lines.push(format!("+ {named} is gone")),
+                Condition::Replaced => lines.push(format!("~ {named} is not the one that was installed")),
             }
         }
         for (name, state) in found.states.iter().filter(|(name, _)| self.book.named(**name).is_none()) {

@@ -224,6 +224,24 @@ pub(crate) fn removal_of(name: Name, state: &Message) -> Message {
     removal(name, mark_of(state))
 }
 
+/// Whether nothing differs that another program can change of a state that stays (`ip xfrm state update`).
+pub(crate) fn unchanged(found: &Message, wanted: &Message) -> bool {
+    let limits = |message: &Message| match &message.body {
+        Body::State(state) => Some(state.limits.clone()),
+        _ => None,
+    };
+    let encap =
+        |message: &Message| message.find(|a| if let Attribute::Encap(it) = a { Some(it.clone()) } else { None });
+    let number = |message: &Message| message.find(|a| if let Attribute::IfId(it) = a { Some(*it) } else { None });
+    let mark = |message: &Message| {
+        let value = message.find(|a| if let Attribute::SetMark(value) = a { Some(*value) } else { None });
+        let mask = message.find(|a| if let Attribute::SetMarkMask(mask) = a { Some(*mask) } else { None });
+        (value.unwrap_or(0), mask.unwrap_or(0))
+    };
+    let all = |message| (limits(message), encap(message), number(message), mark(message));
+    all(found) == all(wanted)
+}
+
 /// Whether a state that was found is the one that a request would install: the same ends, mode, algorithms and keys.
 pub(crate) fn same(found: &Message, wanted: &Message) -> bool {
     let (Body::State(a), Body::State(b)) = (&found.body, &wanted.body) else { return false };
@@ -244,7 +262,13 @@ pub(crate) fn same(found: &Message, wanted: &Message) -> bool {
     (a.src, a.reqid, a.mode) == (b.src, b.reqid, b.mode)
         && device
         && found.len() == wanted.len()
-        && found.iter().zip(&wanted).all(|(a, b)| (&a.0, a.1) == (&b.0, b.1) && a.2.expose() == b.2.expose())
+        && found.iter().zip(&wanted).all(|(a, b)| (&a.0, a.1) == (&b.0, b.1) && is_key(&a.2, &b.2))
+}
+
+/// Whether the kernel lists this key. One that is locked down shows zeros in the place of any.
+fn is_key(listed: &Secret, key: &Secret) -> bool {
+    let (listed, key) = (listed.expose(), key.expose());
+    listed.len() == key.len() && (listed.iter().all(|byte| *byte == 0) || listed == key)
 }
 
 /// What the kernel counted.
@@ -448,18 +472,6 @@ mod tests {
     }
 
     #[test]
-    fn each_direction_has_its_mark() {
-        let mark = |value| Some(ravelin_types::options::Mark { value, mask: 0xff });
-        let options = SaOptions { set_mark: mark(1), output_mark: mark(2), ..SaOptions::default() };
-        for (direction, value) in [(Direction::Inbound, 1), (Direction::Outbound, 2)] {
-            let message =
-                additions(&SaParams { options, ..sa(direction) }, None, &Tie::None, false, None).unwrap().remove(0);
-            let line = text::command(&message);
-            assert!(line.contains(&format!(" output-mark 0x{value} mask 0xff")), "{line}");
-        }
-    }
-
-    #[test]
     fn a_rekey_is_asked_for_before_the_numbers_run_out() {
         let soft = |params: &SaParams| {
             let message = additions(params, None, &Tie::None, false, None).unwrap().remove(0);
@@ -474,6 +486,18 @@ mod tests {
         assert_eq!(soft(&SaParams { lifetime, ..out.clone() }), 1000);
         let extended = EspSuite { sn: SnId::PARTIAL_64, ..*out.suite.esp().unwrap() };
         assert_eq!(soft(&SaParams { suite: extended.into(), ..out }), u64::MAX);
+    }
+
+    #[test]
+    fn each_direction_has_its_mark() {
+        let mark = |value| Some(ravelin_types::options::Mark { value, mask: 0xff });
+        let options = SaOptions { set_mark: mark(1), output_mark: mark(2), ..SaOptions::default() };
+        for (direction, value) in [(Direction::Inbound, 1), (Direction::Outbound, 2)] {
+            let message =
+                additions(&SaParams { options, ..sa(direction) }, None, &Tie::None, false, None).unwrap().remove(0);
+            let line = text::command(&message);
+            assert!(line.contains(&format!(" output-mark 0x{value} mask 0xff")), "{line}");
+        }
     }
 
     #[test]

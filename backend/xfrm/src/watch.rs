@@ -31,6 +31,8 @@ const SURVEY_SHARE: u32 = 10;
 #[derive(Clone, Copy)]
 pub(crate) struct Seen {
     packets: u64,
+    /// When it was installed.
+    pub(crate) since: Instant,
     /// When packets were counted last.
     used: Instant,
     /// When it was reported as idle last.
@@ -39,13 +41,14 @@ pub(crate) struct Seen {
     keepalive: Instant,
     /// Its next packet is to be told of.
     tell_use: bool,
-    gone: bool,
+    /// Its end was told.
+    pub(crate) gone: bool,
 }
 
 impl Seen {
     /// That of an SA that was installed at this time.
     pub(crate) fn at(now: Instant) -> Self {
-        Seen { packets: 0, used: now, idle: now, keepalive: now, tell_use: false, gone: false }
+        Seen { packets: 0, since: now, used: now, idle: now, keepalive: now, tell_use: false, gone: false }
     }
 
     /// The next look that finds packets is to be told of.
@@ -182,7 +185,9 @@ impl XfrmDataPlane {
             self.pending.insert(key, note);
             self.arm();
         }
-        self.queue.push_back(DataPlaneEvent::Acquire { policy: id, flow, processor: None });
+        if !self.is_replaced_soon(id, &flow) {
+            self.queue.push_back(DataPlaneEvent::Acquire { policy: id, flow, processor: None });
+        }
     }
 
     fn expired(&mut self, id: SaId, hard: bool) {
@@ -226,16 +231,13 @@ impl XfrmDataPlane {
         }
         let counted = self.count();
         self.survey_took = now.elapsed();
-        let mut keepalives = Vec::new();
+        // What could not be listed is not gone.
+        let Some(counted) = counted else { return self.arm() };
+        let (mut keepalives, mut missed) = (Vec::new(), Vec::new());
         for (id, params) in self.book.sas() {
             let Some(seen) = self.seen.get_mut(id) else { continue };
             let Some(counters) = counted.get(id) else {
-                if !seen.gone {
-                    // Its numbers are lost, so it cannot be put back: whoever negotiates makes another.
-                    seen.gone = true;
-                    tracing::warn!("the SA with SPI {} to {} has gone from the kernel", id.spi, id.dst);
-                    self.queue.push_back(DataPlaneEvent::HardExpire(*id));
-                }
+                missed.push((*id, params.policy));
                 continue;
             };
             if counters.packets != seen.packets {
@@ -262,6 +264,7 @@ impl XfrmDataPlane {
                 keepalives.push((params.src, SocketAddr::new(params.dst, encap.dst_port)));
             }
         }
+        missed.into_iter().for_each(|(id, policy)| self.missed(id, policy, now));
         keepalives.sort();
         keepalives.dedup();
         for (local, remote) in keepalives {
@@ -272,23 +275,21 @@ impl XfrmDataPlane {
         self.arm();
     }
 
-    /// The counters of the SAs that are in the kernel.
-    pub(crate) fn count(&mut self) -> BTreeMap<SaId, SaCounters> {
+    /// The counters of the SAs that are in the kernel; `None`: it does not tell.
+    pub(crate) fn count(&mut self) -> Option<BTreeMap<SaId, SaCounters>> {
         let book = &self.book;
         let listed = self.netlink.dump(&Message::new(kind::GET_SA, Body::Empty), |message| {
             let Body::State(state) = &message.body else { return None };
             let id = states::name(state).filter(counts).and_then(|name| book.named(name))?;
             Some((id, states::counters(&message)))
         });
-        let listed = listed.unwrap_or_else(|refusal| {
-            tracing::warn!("the kernel's SAs cannot be listed: {refusal}");
-            Vec::new()
-        });
+        let listed =
+            listed.inspect_err(|refusal| tracing::warn!("the kernel's SAs cannot be listed: {refusal}")).ok()?;
         let mut counted: BTreeMap<SaId, SaCounters> = BTreeMap::new();
         for (id, counters) in listed {
             counted.entry(id).and_modify(|one| *one = sum(*one, counters)).or_insert(counters);
         }
-        counted
+        Some(counted)
     }
 }
 

@@ -223,7 +223,9 @@ impl Endpoint {
     fn data_plane(&mut self, event: DataPlaneEvent) {
         match event {
             DataPlaneEvent::Acquire { policy, flow, processor } => self.want(policy, Some(flow), processor),
-            DataPlaneEvent::SoftExpire(id) => self.core.with_child(id, |sa, _, inbound, _| sa.child_aged(inbound)),
+            DataPlaneEvent::SoftExpire(id) | DataPlaneEvent::Lost(id) => {
+                self.core.with_child(id, |sa, _, inbound, _| sa.child_aged(inbound));
+            }
             DataPlaneEvent::HardExpire(id) => {
                 self.core.with_child(id, |sa, _, inbound, _| sa.delete_child(inbound, DownReason::Expired));
             }

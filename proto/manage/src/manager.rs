@@ -155,7 +155,7 @@ impl Manager {
                 return true;
             }
             DataPlaneEvent::SoftExpire(id) => (*id, false),
-            DataPlaneEvent::HardExpire(id) => (*id, true),
+            DataPlaneEvent::HardExpire(id) | DataPlaneEvent::Lost(id) => (*id, true),
             // An address that moves is for whoever knows the peer.
             DataPlaneEvent::PeerMoved { .. } | DataPlaneEvent::Idle(_) | DataPlaneEvent::Used(_) => return false,
         };

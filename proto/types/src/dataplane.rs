@@ -76,6 +76,9 @@ pub enum DataPlaneEvent {
     SoftExpire(SaId),
     /// A hard limit was passed; the SA is out of use but stays listed until deleted.
     HardExpire(SaId),
+    /// Another program has removed or replaced the SA in the system. It is out of use but stays listed until deleted, and cannot be put
+    /// back: numbers under its key would come a second time. If it is still there after a while, [`DataPlaneEvent::HardExpire`] comes.
+    Lost(SaId),
     /// No packet used the SA for the time that its lifetime gives. Raised again as long as that is so.
     Idle(SaId),
     /// A packet used the SA, the first since [`DataPlaneOp::TellUse`] or, in a data plane that does not see packets one

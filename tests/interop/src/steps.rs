@@ -160,6 +160,12 @@ const WORDS: &[Word] = &[
         3..=4,
         sas::rekey,
     ),
+    word(
+        "robbed BETWEEN LINE: a shell line takes SAs away from Ravelin's kernel; another Child SA takes their place on both sides, which \
+         alone Ravelin's kernel has, and carries pings",
+        2..=2,
+        sas::robbed,
+    ),
     word("renewed SA|both BETWEEN: it is replaced in time by itself, under traffic, without loss", 2..=2, sas::renewed),
     word(
         "move SIDE ADDRESS BETWEEN: the address of that side becomes another, under traffic; the IKE SA goes on there",

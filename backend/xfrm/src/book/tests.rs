@@ -17,6 +17,7 @@ use crate::msg::policy::direction;
 use crate::text;
 
 mod ipcomp;
+mod losses;
 mod offload;
 mod processors;
 

@@ -1,13 +1,13 @@
 //! The words about SAs: how they come to be, what is listed of them, how they are replaced, moved and ended.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
 use super::payload::only_tcp;
 use super::{SETTLE, Scene, summary};
-use crate::node::{Sa, View};
+use crate::node::{Sa, View, plain_spi};
 use crate::plan::Between;
 use crate::process::wait_for;
 use crate::traffic::{self, Pinging};
@@ -104,6 +104,32 @@ pub(super) fn rekey(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
         }
         Some(other) => bail!("`{other}`: expected early or nothing"),
     }
+}
+
+pub(super) fn robbed(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    let before = scene.settled()?;
+    nothing_differs(scene)?;
+    let (answered, lost) = scene.while_pings_cross(&words[0], |scene| {
+        scene.ravelin_host.sh(&words[1])?;
+        scene.replaced((false, true), &before)
+    })?;
+    println!("    {answered} pings were answered, {} were lost", lost.len());
+    let (_, child) = scene.settled()?;
+    let listed = scene.ravelin_host.sh("ip -d xfrm state")?;
+    let spis = listed.split(" spi ").skip(1).filter_map(|rest| rest.split(['(', ' ']).next()).map(plain_spi);
+    // The kernel's notes of packets that wait have the SPI 0.
+    let spis = spis.filter(|spi| !spi.is_empty());
+    // The peer sends on what we receive by.
+    let (has, expected) = (spis.collect::<BTreeSet<_>>(), BTreeSet::from([child.spi_in, child.spi_out]));
+    ensure!(has == expected, "Ravelin's kernel has {has:?}, the peer {expected:?}:\n{listed}");
+    nothing_differs(scene)
+}
+
+fn nothing_differs(scene: &mut Scene<'_>) -> Result<()> {
+    let said = scene.ravelin.command("diff --json")?;
+    let said: String = said.split_whitespace().collect();
+    ensure!(said.contains("\"differences\":[]"), "`ravelin diff` says: {said}");
+    Ok(())
 }
 
 pub(super) fn renewed(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {

@@ -70,12 +70,13 @@ impl<P: Plane> Core<P> {
                 true
             }
             DataPlaneEvent::SoftExpire(id) if known(id) => {
+                self.warn_of_numbers(*id);
                 self.renew_static(*id);
                 true
             }
-            DataPlaneEvent::HardExpire(id) if known(id) => {
-                // It has gone by another hand.
-                self.delete_static(*id);
+            // It has gone by another hand.
+            DataPlaneEvent::Lost(id) | DataPlaneEvent::HardExpire(id) if known(id) => {
+                self.renew_static(*id);
                 true
             }
             _ => false,
@@ -125,16 +126,20 @@ impl<P: Plane> Core<P> {
         }
     }
 
-    /// Sequence numbers run out: an SA that is made anew begins at 1 again, which its receiver takes, for it cannot check
-    /// for replays under a key that stays.
+    fn warn_of_numbers(&self, id: SaId) {
+        let account = self.statics.sas.get(&id).and_then(|policy| self.statics.accounts.get(policy));
+        tracing::warn!(
+            "the sequence numbers of the account {} to {} run out: they begin anew; give it another password",
+            account.map_or("?", |account| &account.name),
+            id.dst
+        );
+    }
+
+    /// An SA that is made anew begins at 1 again, which its receiver takes, for it cannot check for replays under a key that stays. No
+    /// account has a cipher whose nonces are such numbers.
     fn renew_static(&mut self, id: SaId) {
         let Some(policy) = self.statics.sas.get(&id).copied() else { return };
         let Some(SaStatus { params, .. }) = self.plane.sa(id) else { return };
-        let name = self.statics.accounts.get(&policy).map_or("?", |account| &account.name);
-        tracing::warn!(
-            "the sequence numbers of the account {name} to {} run out: they begin anew; give it another password",
-            params.dst
-        );
         self.delete_static(id);
         match self.plane.apply(&DataPlaneOp::AddSa(params)) {
             Ok(()) => drop(self.statics.sas.insert(id, policy)),

@@ -64,6 +64,32 @@ fn a_child_sa_is_rekeyed_and_the_old_one_sends_until_it_is_deleted() {
 }
 
 #[test]
+fn an_sa_that_the_data_plane_has_lost_is_replaced_once_and_not_waited_for_without_end() {
+    let mut lab = Lab::up();
+    let old = lab.a.child();
+    let ids = [lab.a.sa(Inbound, old.inbound).id(), lab.a.sa(Outbound, old.outbound).id()];
+    // Both halves, as when somebody removes all.
+    for id in ids {
+        lab.a.event(DataPlaneEvent::Lost(id));
+    }
+    lab.settle();
+    assert_one_child(&lab);
+    let new = lab.a.child();
+    assert!(new.inbound != old.inbound && new.outbound != old.outbound);
+    let rekeyed = |event: &&Event| matches!(event, Event::ChildRekeyed { .. });
+    assert_eq!(lab.a.events.iter().filter(rekeyed).count(), 1);
+
+    // The peer is silent, and the data plane has waited enough.
+    let id = lab.a.sa(Outbound, new.outbound).id();
+    lab.a.event(DataPlaneEvent::Lost(id));
+    assert_eq!(lab.a.next().map(|(exchange, ..)| exchange), Some(CREATE_CHILD));
+    lab.a.event(DataPlaneEvent::HardExpire(id));
+    lab.settle();
+    let left = lab.a.children();
+    assert!(left.iter().all(|child| child.inbound != new.inbound), "{left:?}");
+}
+
+#[test]
 fn the_responder_of_a_rekey_sends_on_the_new_one_once_it_receives_on_it() {
     let mut lab = Lab::up();
     let old = lab.b.child().inbound;

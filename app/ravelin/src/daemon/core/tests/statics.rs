@@ -59,6 +59,23 @@ fn an_account_is_told_before_its_numbers_run_out_and_goes_on() {
 }
 
 #[test]
+fn what_another_program_took_from_an_account_is_made_anew() {
+    let (mut bench, policy) = client("statics-lost");
+    bench.happens(DataPlaneEvent::Acquire { policy, flow: flow(), processor: None });
+    let sas: Vec<_> = bench.plane.0.borrow().sas.iter().map(|sa| sa.params.id()).collect();
+    assert_eq!(sas.len(), 2);
+    for id in sas.iter().copied() {
+        // What is listed still, and has carried something, is not there any more.
+        bench.plane.0.borrow_mut().sas.iter_mut().for_each(|sa| sa.counters.packets = 5);
+        bench.happens(DataPlaneEvent::Lost(id));
+        let plane = bench.plane.0.borrow();
+        let found = plane.sas.iter().find(|sa| sa.params.id() == id).expect("it is there again");
+        assert_eq!(found.counters.packets, 0, "made anew");
+    }
+    assert_eq!(bench.plane.0.borrow().sas.len(), 2);
+}
+
+#[test]
 fn what_an_account_does_not_use_goes_and_comes_back() {
     let (mut bench, policy) = client("statics-idle");
     for _ in 0..2 {
