@@ -23,9 +23,13 @@ pub(crate) fn receive(header: Header, datagram: Datagram<'_>, core: &mut Core) {
     let message = match Message::parse(datagram.data) {
         Ok(message) => message,
         Err(malformed) => {
+            let error = Error::from(malformed);
+            if !is_init(&header) {
+                return unreadable(header, &error, datagram, core);
+            }
             core.counters.malformed += 1;
-            if is_init(&header) && core.may_react() {
-                unprotected(header, Error::from(malformed).notify(), None, datagram, core);
+            if core.may_react() {
+                unprotected(header, error.notify(), None, datagram, core);
             }
             return;
         }
@@ -47,6 +51,24 @@ pub(crate) fn receive(header: Header, datagram: Datagram<'_>, core: &mut Core) {
             }
             core.counters.unknown_spi += 1;
             unknown(header, message, datagram, core);
+        }
+    }
+}
+
+/// A message that is none. Who waits for the answer to a first message is told what there is in its place.
+fn unreadable(header: Header, error: &Error, datagram: Datagram<'_>, core: &mut Core) {
+    match core.table.take(header.initiator_spi) {
+        Some(IkeSa { ends, phase: ike_sa::Phase::V2(Phase::InitRequested(phase)) })
+            if belongs(&header, &ends) && header.flags.is_response() && datagram.remote.ip() == ends.peer.ip() =>
+        {
+            let sa = phase.senseless(ends, error, core);
+            core.table.insert(sa);
+        }
+        other => {
+            core.counters.malformed += 1;
+            if let Some(sa) = other {
+                core.table.insert(sa);
+            }
         }
     }
 }

@@ -10,7 +10,7 @@
 //!                             <--  HDR(A,0), N(TICKET_NACK)           begin with IKE_SA_INIT
 //!                             <--  HDR(A,B), Nr                       go on with IKE_AUTH
 //! ```
-//! Nothing here is authenticated: an answer that makes no sense is dropped and we go on waiting for a better one.
+//! Nothing here is authenticated: an answer that makes no sense is told of and dropped, and we go on waiting for a better one.
 //! Read RFC 7296 §1.2, §2.6, §2.6.1 and §2.21.1 before changing this file.
 
 use alloc::boxed::Box;
@@ -158,9 +158,9 @@ impl InitRequested {
             core.counters.unexpected += 1;
             return Some(self.keep(ends));
         }
-        let Ok(payloads) = rules::accept(message.payloads) else {
-            core.counters.malformed += 1;
-            return Some(self.keep(ends));
+        let payloads = match rules::accept(message.payloads) {
+            Ok(payloads) => payloads,
+            Err(error) => return Some(self.senseless(ends, &error, core)),
         };
         if let Some(cookie) = payloads.notify(NotifyType::COOKIE) {
             // RFC 7296 §2.6: 1 to 64 octets.
@@ -185,10 +185,23 @@ impl InitRequested {
         match self.accept(&ends, header.responder_spi, &payloads, datagram, core) {
             Ok((ends, exchange)) => intermediate_phase::go_on(ends, self.remote, self.wants, exchange, core),
             Err(Error::PutOff) => Some(self.put_off(ends, &header, datagram, core)),
-            Err(_) => {
-                core.counters.malformed += 1;
-                Some(self.keep(ends))
-            }
+            Err(error) => Some(self.senseless(ends, &error, core)),
+        }
+    }
+
+    /// An answer that makes no sense, or cannot be read at all: the operator is told, and a better one may still come.
+    pub(crate) fn senseless(mut self: Box<Self>, ends: Ends, error: &Error, core: &mut Core) -> IkeSa {
+        core.counters.malformed += 1;
+        self.report(&ends, error, core);
+        self.keep(ends)
+    }
+
+    /// Tells the operator of the first thing that goes wrong: anybody can send such answers.
+    fn report(&mut self, ends: &Ends, error: &Error, core: &mut Core) {
+        if !core::mem::replace(&mut self.reported, true) {
+            let policy = self.wants.first().map(|want| want.policy);
+            let place = ends.place(&self.remote.name, self.request.source.name(), policy);
+            core.failed(error.failure_with_offer(place, |_| self.request.source.lines()));
         }
     }
 
@@ -307,13 +320,9 @@ impl InitRequested {
         }
         // RFC 7296 §2.21.1: tell the operator, but do not give up because of a message that anybody can send.
         if !self.reported {
-            self.reported = true;
             self.retry.hurry();
-            let policy = self.wants.first().map(|want| want.policy);
-            let place = ends.place(&self.remote.name, "IKE_SA_INIT", policy);
-            let error = Error::Refused(kind, data);
-            core.failed(error.failure_with_offer(place, |_| self.request.source.lines()));
         }
+        self.report(&ends, &Error::Refused(kind, data), core);
         Some(self.keep(ends))
     }
 
@@ -341,13 +350,7 @@ impl InitRequested {
         // RFC 7296 §2.6.1: COOKIE and INVALID_KE_PAYLOAD may take turns, but not for ever.
         if self.restarts >= limits::INIT_RESTARTS {
             core.counters.unexpected += 1;
-            if !self.reported {
-                self.reported = true;
-                let policy = self.wants.first().map(|want| want.policy);
-                let place = ends.place(&self.remote.name, "IKE_SA_INIT", policy);
-                let error = Error::Violation("COOKIE and INVALID_KE_PAYLOAD without end");
-                core.failed(error.failure_with_offer(place, |_| self.request.source.lines()));
-            }
+            self.report(&ends, &Error::Violation("COOKIE and INVALID_KE_PAYLOAD without end"), core);
             return Some(self.keep(ends));
         }
         self.restarts += 1;

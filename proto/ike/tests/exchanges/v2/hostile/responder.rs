@@ -1,12 +1,14 @@
 //! A responder that breaks the protocol while the endpoint is waiting for IKE_AUTH.
 
+use std::time::Duration;
+
 use ravelin_ike::Command;
 use ravelin_ike::explain::Part;
 use ravelin_types::sa::Direction::{Inbound, Outbound};
-use ravelin_types::transform::{EncrId, Transform};
+use ravelin_types::transform::{EncrId, KeMethod, Transform};
 use ravelin_types::{Identity, Secret, Spi};
-use ravelin_wire::ike::header::ExchangeType;
-use ravelin_wire::ike::v2::{AuthMethod, Delete, Fragment, NotifyType, Payload};
+use ravelin_wire::ike::header::{ExchangeType, PayloadType};
+use ravelin_wire::ike::v2::{AnySpi, AuthMethod, Chain, Delete, Fragment, Ke, Message, NotifyType, Payload, emit};
 
 use super::{child_payloads, every_request, is_down, state, up};
 use crate::lab::*;
@@ -31,6 +33,48 @@ fn assert_refused(host: &mut Host, peer: &Peer, told: NotifyType) {
     let (id, asked) = peer.asked(host);
     assert_eq!((id, notifies(&asked)), (2, vec![told]));
     assert!(host.sent.is_empty());
+}
+
+// RFC 7296 §2.21.1: an answer that makes no sense ends nothing, and the operator hears what there was in place of an answer.
+#[test]
+fn an_answer_to_ike_sa_init_that_makes_no_sense_is_told_of_and_waited_out() {
+    let weak = Transform::Encr(EncrId::AES_GCM_16, Some(256));
+    let other = |index: usize, transform| {
+        let mut proposal = ike_proposal(KeMethod::CURVE25519);
+        proposal.transforms[index] = transform;
+        peer::sa(vec![proposal], AnySpi::None)
+    };
+    type Change<'a> = &'a dyn Fn(&mut Vec<Payload>);
+    let changes: [(&str, Change<'_>); 6] = [
+        ("no KE", &|payloads| drop(payloads.remove(1))),
+        ("two KE", &|payloads| payloads.push(payloads[1].clone())),
+        ("another cipher", &|payloads| payloads[0] = other(0, weak)),
+        ("no length of the key", &|payloads| payloads[0] = other(0, Transform::Encr(EncrId::AES_GCM_16, None))),
+        ("a short value", &|payloads| payloads[1] = Payload::Ke(Ke { method: KeMethod::CURVE25519, data: vec![0] })),
+        ("not readable", &|payloads| {
+            payloads.push(Payload::Unknown { kind: PayloadType::TSI, critical: false, body: vec![] })
+        }),
+    ];
+    for (what, change) in changes {
+        let (mut host, mut peer) = (Host::new(config(B, A), 2), Peer::new(9));
+        host.command(Command::Initiate(POLICY));
+        let request = host.take();
+        let answer = peer.answer_init(&request.data);
+        let Message { header, mut payloads, .. } = Message::parse(&answer).unwrap();
+        change(&mut payloads);
+        let wrong = emit(&header, &Chain::new(&payloads).unwrap());
+        for _ in 0..3 {
+            peer.send(&mut host, &wrong);
+        }
+        assert_eq!((host.sent.len(), host.ike().state), (0, "IKE_SA_INIT"), "{what}");
+        assert_eq!(host.failures().len(), 1, "{what}");
+        assert_ne!(host.failures()[0].part, Part::NoAnswer);
+        // The true answer is still welcome.
+        peer.send(&mut host, &answer);
+        assert_eq!(host.ike().state, "IKE_AUTH", "{what}");
+        (0..120).for_each(|_| host.sleep(Duration::from_secs(1)));
+        assert!(is_down(&host), "{what}");
+    }
 }
 
 // Row 26: the keys are there, the peer is not authenticated: no request of it is heard.
