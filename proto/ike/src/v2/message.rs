@@ -11,7 +11,7 @@ use ravelin_wire::ike::error::Unfit;
 use ravelin_wire::ike::header::{ExchangeType, Header, PayloadType};
 use ravelin_wire::ike::v2::{
     Auth, Chain, Eap, Fragment, Id, Ke, Nonce, Notify, NotifyType, Payload, Protected, PuzzleSolution, Sa, Ts,
-    emit_head_behind,
+    emit_head_behind, parse_chain,
 };
 
 use crate::error::Error;
@@ -20,6 +20,7 @@ use crate::sealed::{LARGE, SMALL, Sealed};
 use crate::secrets::IkeSecrets;
 use crate::v2::feature::fragmentation::Reassemblies;
 use crate::v2::feature::intermediate;
+use crate::v2::rules;
 
 /// Payloads that nearly every message has at most, so that their list does not move while it grows.
 pub(crate) const USUAL_PAYLOADS: usize = 12;
@@ -145,7 +146,7 @@ impl Protection {
         let head = || intermediate::received_head(datagram, protected.body_at, protected.fragment.is_some());
         // The head counts in IKE_INTERMEDIATE alone.
         let head = if header.exchange == ExchangeType::IKE_INTERMEDIATE { head() } else { Vec::new() };
-        let part = Whole { head, first: protected.first, content: inner };
+        let part = Whole { head, critical: protected.critical, first: protected.first, content: inner };
         self.parts[usize::from(header.flags.is_response())].take(header, protected.fragment, part, now)
     }
 
@@ -173,10 +174,25 @@ impl Protection {
 pub(crate) struct Whole {
     /// In IKE_INTERMEDIATE, what came before the content of SK.
     pub(crate) head: Vec<u8>,
+    /// Type of a payload before SK that has to be understood and is not.
+    pub(crate) critical: Option<PayloadType>,
     /// Type of the first payload in SK.
     pub(crate) first: PayloadType,
     /// The content of SK.
     pub(crate) content: Vec<u8>,
+}
+
+impl Whole {
+    /// The payloads inside. Of those before SK only one that had to be understood counts (RFC 7296 §2.5).
+    ///
+    /// # Errors
+    /// As [`rules::accept`], and [`Error::Malformed`].
+    pub(crate) fn payloads(&self) -> Result<Payloads, Error> {
+        match self.critical {
+            Some(kind) => Err(Error::CriticalPayload(kind)),
+            None => rules::accept(parse_chain(self.first, &self.content)?),
+        }
+    }
 }
 
 /// The payloads of one message. Those that `rules` requires are there at most once.

@@ -8,7 +8,8 @@
 //!    together, as many in each direction as the window has room for, within [`limits::FRAGMENTS`] each and
 //!    [`limits::REASSEMBLED`] in all.
 //!
-//! Payloads outside of the protected one are passed over in every fragment alike (RFC 7383 §2.5.3; no message has them).
+//! Payloads outside of the protected one are in the first fragment (RFC 7383 §2.5.3) and are passed over, but for one that has
+//! to be understood.
 //! Read RFC 7383 §2.3, §2.5 and §2.6 before changing this file.
 
 use alloc::collections::BTreeMap;
@@ -77,6 +78,7 @@ struct Reassembly {
     len: usize,
     first: PayloadType,
     head: Vec<u8>,
+    critical: Option<PayloadType>,
     until: Instant,
 }
 
@@ -93,7 +95,7 @@ impl Reassembly {
         if let Some(whole) = slot.take_if(|kept| kept.missing == 0 && now < kept.until) {
             return Some(whole.put_together());
         }
-        let Whole { head, first, content } = received;
+        let Whole { head, critical, first, content } = received;
         let total = usize::from(fragment.total());
         if total > limits::FRAGMENTS {
             return None;
@@ -117,6 +119,7 @@ impl Reassembly {
         if fragment.number() == 1 {
             kept.first = first;
             kept.head = head;
+            kept.critical = critical;
         }
         kept.len += content.len();
         kept.missing -= 1;
@@ -130,14 +133,14 @@ impl Reassembly {
     /// All are there.
     fn put_together(self) -> Whole {
         let content = self.parts.into_iter().flatten().flatten().collect();
-        Whole { head: self.head, first: self.first, content }
+        Whole { head: self.head, critical: self.critical, first: self.first, content }
     }
 
     /// A message that was put together before.
     fn of(id: u32, whole: Whole, now: Instant) -> Self {
-        let Whole { head, first, content } = whole;
+        let Whole { head, critical, first, content } = whole;
         let len = content.len();
-        Reassembly { len, missing: 0, first, head, parts: vec![Some(content)], ..Reassembly::new(id, 0, now) }
+        Reassembly { len, missing: 0, first, head, critical, parts: vec![Some(content)], ..Reassembly::new(id, 0, now) }
     }
 
     fn new(id: u32, total: usize, now: Instant) -> Self {
@@ -148,6 +151,7 @@ impl Reassembly {
             len: 0,
             first: PayloadType::NONE,
             head: Vec::new(),
+            critical: None,
             until: now + limits::REASSEMBLY_TIME,
         }
     }
@@ -179,7 +183,7 @@ mod tests {
     fn give(slot: &mut Option<Reassembly>, id: u32, number: u16, total: u16, secs: u64) -> Option<Vec<u8>> {
         let fragment = Fragment::new(number, total).unwrap();
         let first = if number == 1 { PayloadType::IDI } else { PayloadType::NONE };
-        let part = Whole { head: vec![number as u8], first, content: vec![number as u8; 2] };
+        let part = Whole { head: vec![number as u8], critical: None, first, content: vec![number as u8; 2] };
         Reassembly::take(slot, &header(id), fragment, part, limits::REASSEMBLED, at(secs)).map(|whole| {
             assert_eq!((whole.first, whole.head), (PayloadType::IDI, vec![1]));
             whole.content
@@ -221,7 +225,8 @@ mod tests {
     fn messages_are_told_apart_by_their_ids() {
         let mut all = Reassemblies::default();
         let mut give = |id, number, len, secs| {
-            let part = Whole { head: Vec::new(), first: PayloadType::IDI, content: vec![number as u8; len] };
+            let part =
+                Whole { head: Vec::new(), critical: None, first: PayloadType::IDI, content: vec![number as u8; len] };
             let whole = all.take(&header(id), Fragment::new(number, 2), part, at(secs));
             (whole.map(|whole| whole.content), all.0.values().map(|kept| kept.len).sum::<usize>())
         };
@@ -235,7 +240,8 @@ mod tests {
         all.forget(at(limits::REASSEMBLY_TIME.as_secs()));
         assert!(all.0.is_empty() && all.deadline().is_none());
         // Without fragments nothing is kept of those that came before.
-        let part = |number| Whole { head: Vec::new(), first: PayloadType::IDI, content: vec![number; 2] };
+        let part =
+            |number| Whole { head: Vec::new(), critical: None, first: PayloadType::IDI, content: vec![number; 2] };
         assert_eq!(all.take(&header(1), Fragment::new(1, 2), part(1), at(0)), None);
         assert_eq!(all.take(&header(1), None, part(7), at(0)), Some(part(7)));
         assert!(all.0.is_empty());
@@ -251,7 +257,7 @@ mod tests {
         let mut kept = 0;
         for number in 1..=most {
             let fragment = Fragment::new(number, most).unwrap();
-            let part = Whole { head: Vec::new(), first: PayloadType::IDI, content: vec![0; 60_000] };
+            let part = Whole { head: Vec::new(), critical: None, first: PayloadType::IDI, content: vec![0; 60_000] };
             assert_eq!(Reassembly::take(&mut slot, &header(1), fragment, part, limits::REASSEMBLED, at(0)), None);
             kept = kept.max(slot.as_ref().map_or(0, |slot| slot.len));
         }

@@ -17,7 +17,7 @@ use alloc::vec::Vec;
 use ravelin_eap::relay::Admission;
 use ravelin_types::{Identity, Way};
 use ravelin_wire::ike::header::ExchangeType;
-use ravelin_wire::ike::v2::{AuthMethod, Id, Message, Payload, parse_chain};
+use ravelin_wire::ike::v2::{AuthMethod, Id, Message, Payload};
 
 use super::Phase;
 use super::answer_eap;
@@ -49,7 +49,6 @@ use crate::v2::feature::{
     mobike, multiple_auth, ppk, resumption, window_size,
 };
 use crate::v2::message::Payloads;
-use crate::v2::rules;
 use crate::v2::window::MessageWindow;
 
 /// An IKE_AUTH request whose sender is a remote if its AUTH is proven.
@@ -132,7 +131,7 @@ impl InitAnswered {
         let same = datagram.remote.ip() == ends.peer.ip() || ends.follows();
         let peer = if same { datagram.remote } else { ends.peer };
         let now_at = Ends { local: datagram.local, peer, ..ends.clone() };
-        let payloads = parse_chain(whole.first, &whole.content).map_err(Error::from).and_then(rules::accept);
+        let payloads = whole.payloads();
         if header.exchange == ExchangeType::IKE_INTERMEDIATE {
             let exchanged = payloads.and_then(|payloads| self.exchange(&payloads, &now_at, core));
             if let Err(Error::PutOff) = exchanged {

@@ -22,7 +22,7 @@ use core::time::Duration;
 use ravelin_eap::{Conversation, Proven, Step as Turned};
 use ravelin_types::{Identity, Instant};
 use ravelin_wire::ike::header::ExchangeType;
-use ravelin_wire::ike::v2::{Eap, Message, NotifyType, Payload, parse_chain};
+use ravelin_wire::ike::v2::{Eap, Message, NotifyType, Payload};
 
 use super::Phase;
 use super::answer_auth::Request;
@@ -41,7 +41,6 @@ use crate::sealed::Sealed;
 use crate::v2::feature::ppk::Ppking;
 use crate::v2::feature::{multiple_auth, ppk};
 use crate::v2::message::Payloads;
-use crate::v2::rules;
 
 /// IKE_AUTH goes on: in an EAP conversation, or with another proof (`answer_round.rs`).
 pub(crate) struct EapAnswered {
@@ -147,7 +146,7 @@ impl EapAnswered {
             return Some(self.keep(ends));
         };
         self.request.at = datagram.way();
-        let payloads = parse_chain(whole.first, &whole.content).map_err(Error::from).and_then(rules::accept);
+        let payloads = whole.payloads();
         if hung_up {
             return self.hung_up(ends, payloads.ok(), core);
         }

@@ -19,7 +19,7 @@ use alloc::vec::Vec;
 use ravelin_crypto::ikev2::IkeKeys;
 use ravelin_types::policy::PolicyId;
 use ravelin_wire::ike::header::ExchangeType;
-use ravelin_wire::ike::v2::{Id, Message, Notify, NotifyType, Payload, PuzzleSolution, parse_chain};
+use ravelin_wire::ike::v2::{Id, Message, Notify, NotifyType, Payload, PuzzleSolution};
 
 use super::Phase;
 use super::asking::{self, Step};
@@ -288,7 +288,7 @@ impl AuthRequested {
         let Some(whole) = self.init.protection.whole(datagram.data, &header, &protected, inner, core.now) else {
             return Some(self.keep(ends));
         };
-        let payloads = parse_chain(whole.first, &whole.content).map_err(Error::from).and_then(rules::accept);
+        let payloads = whole.payloads();
         let peer = if ends.follows() { datagram.remote } else { ends.peer };
         let ends = Ends { peer, ..ends };
         self.finish(ends, payloads, core)

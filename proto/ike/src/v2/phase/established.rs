@@ -17,7 +17,7 @@ use ravelin_crypto::ikev2::IkeAlgs;
 use ravelin_eap::relay::Admission;
 use ravelin_types::{Carrier, Identity, IkeSpi, Instant, Way};
 use ravelin_wire::ike::header::{ExchangeType, Header};
-use ravelin_wire::ike::v2::{Message, NotifyType, Payload, Protected, parse_chain};
+use ravelin_wire::ike::v2::{Message, NotifyType, Payload, Protected};
 
 use super::Phase;
 use crate::child::offer::ChildOffer;
@@ -42,7 +42,6 @@ use crate::v2::feature::redirect::Redirects;
 use crate::v2::feature::window_size;
 use crate::v2::keying::Keying;
 use crate::v2::message::{Payloads, Protection, Whole};
-use crate::v2::rules;
 use crate::v2::window::{Arrival, MessageWindow};
 use crate::view::IkeSaView;
 
@@ -209,8 +208,6 @@ impl Established {
             return Some(self.keep(ends));
         };
         let header = message.header;
-        let payloads =
-            |whole: &Whole| parse_chain(whole.first, &whole.content).map_err(Error::from).and_then(rules::accept);
         let informs = header.exchange == ExchangeType::INFORMATIONAL;
         let after = if header.flags.is_response() {
             let answers = |open: &Open| open.id() == Some(header.message_id) && open.exchange.kind() == header.exchange;
@@ -224,7 +221,7 @@ impl Established {
             let Some(at) = self.open.iter().position(answers) else { return Some(self.keep(ends)) };
             let Open { exchange, request } = self.open.remove(at);
             self.hear(&mut ends, datagram.way(), core);
-            let payloads = payloads(&whole);
+            let payloads = whole.payloads();
             self.learn(payloads.as_ref().ok().filter(|_| informs));
             exchange::response(exchange, &mut self, &mut ends, payloads, core).unwrap_or_else(|exchange| {
                 self.open.insert(at, Open { exchange: *exchange, request });
@@ -257,7 +254,7 @@ impl Established {
             };
             self.window.answer(header.message_id);
             self.hear(&mut ends, datagram.way(), core);
-            let payloads = payloads(&whole);
+            let payloads = whole.payloads();
             if let Ok(payloads) = &payloads {
                 exchange::rekey_ike::settle_contest(&mut self, &ends, payloads, core);
             }

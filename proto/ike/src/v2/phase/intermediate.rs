@@ -23,7 +23,7 @@ use ravelin_crypto::ikev2::{IkeKeys, Skeyseed};
 use ravelin_types::Secret;
 use ravelin_types::transform::KeMethod;
 use ravelin_wire::ike::header::ExchangeType;
-use ravelin_wire::ike::v2::{Chain, Ke, Message, Payload, parse_chain};
+use ravelin_wire::ike::v2::{Chain, Ke, Message, Payload};
 
 use super::Phase;
 use super::answer_init::InitAnswered;
@@ -42,7 +42,6 @@ use crate::v2::feature::auth_methods::{self, Said};
 use crate::v2::feature::ppk::Ppking;
 use crate::v2::feature::{intermediate, ppk, ppk_intermediate};
 use crate::v2::message::{Payloads, Protection, Whole};
-use crate::v2::rules;
 use crate::want::Want;
 
 /// We sent an IKE_INTERMEDIATE request.
@@ -135,7 +134,7 @@ impl IntermediateRequested {
         let Some(whole) = self.init.protection.whole(datagram.data, &header, &protected, inner, core.now) else {
             return Some(self.keep(ends));
         };
-        let payloads = parse_chain(whole.first, &whole.content).map_err(Error::from).and_then(rules::accept);
+        let payloads = whole.payloads();
         let peer = if ends.follows() { datagram.remote } else { ends.peer };
         let ends = Ends { peer, ..ends };
         match payloads.and_then(|payloads| self.accept(&payloads, core)) {

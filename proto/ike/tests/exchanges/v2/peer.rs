@@ -18,7 +18,7 @@ use ravelin_types::{Identity, IkeSpi, Secret, Spi};
 use ravelin_wire::ike::header::{ExchangeType, Flags, Header, PayloadType, Version};
 use ravelin_wire::ike::v2::{
     AnySpi, Auth, AuthMethod, Chain, Delete, Fragment, Id, Ke, Message, Nonce, Notify, NotifyType, OfferedProposal,
-    Payload, Sa, Ts, emit, emit_head, parse_chain,
+    Payload, Sa, Ts, emit, emit_head, emit_head_behind, parse_chain,
 };
 
 use crate::lab::{A, B, Host, SECRET, esp_proposal, ike_proposal, ip, kind, socket};
@@ -377,7 +377,17 @@ impl Peer {
         self.seal_bytes(exchange, response, id, chain.first(), chain.bytes())
     }
 
-    /// The same with any bytes in it; `first` says what they are.
+    /// `HDR, clear, SK {payloads}`
+    pub fn seal_behind(&mut self, exchange: ExchangeType, id: u32, clear: &[Payload], payloads: &[Payload]) -> Vec<u8> {
+        let (clear, chain) = (Chain::new(clear).unwrap(), Chain::new(payloads).unwrap());
+        let header = self.header(exchange, false, id);
+        let ours = &mut self.keys.as_mut().unwrap().ours;
+        let mut message = emit_head_behind(&header, &clear, chain.first(), None, ours.body_len(chain.bytes().len()));
+        ours.seal(&mut message, chain.bytes(), &mut self.rng);
+        message
+    }
+
+    /// `HDR, SK {...}` with any bytes in it; `first` says what they are.
     pub fn seal_bytes(
         &mut self,
         exchange: ExchangeType,

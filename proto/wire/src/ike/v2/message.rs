@@ -36,6 +36,8 @@ pub struct Protected {
     pub fragment: Option<Fragment>,
     /// Offset of the IV in the datagram. What precedes is the head; the body runs to the end of the datagram.
     pub body_at: usize,
+    /// Type of a payload before it that has to be understood and is not (RFC 7296 §2.5).
+    pub critical: Option<PayloadType>,
 }
 
 /// The numbers of a fragment: `1 <= number <= total`.
@@ -80,7 +82,9 @@ impl Message {
             End::Clean => None,
             End::Protected { kind, first, mut body } => {
                 let fragment = if kind == PayloadType::SKF { Some(parse_fragment(&mut body)?) } else { None };
-                Some(Protected { first, fragment, body_at: body.offset() })
+                let critical = |payload: &Payload| matches!(payload, Payload::Unknown { critical: true, .. });
+                let critical = payloads.iter().find(|payload| critical(payload)).map(Payload::kind);
+                Some(Protected { first, fragment, body_at: body.offset(), critical })
             }
         };
         Ok(Message { header, payloads, protected })

@@ -82,7 +82,7 @@ fn protected_message_says_where_its_body_is() {
         datagram.extend_from_slice(&body);
         let message = Message::parse(&datagram).unwrap();
         let first = if fragment.is_some() { PayloadType::NONE } else { PayloadType::IDI };
-        assert_eq!(message.protected, Some(Protected { first, fragment, body_at }));
+        assert_eq!(message.protected, Some(Protected { first, fragment, body_at, critical: None }));
         assert!(message.payloads.is_empty());
     }
 }

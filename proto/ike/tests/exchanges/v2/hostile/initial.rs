@@ -15,7 +15,7 @@ use ravelin_wire::ike::v2::{AnySpi, AuthMethod, Chain, Ke, NotifyType, Payload, 
 
 use super::{errors, every_request, fresh, keyed, up};
 use crate::lab::*;
-use crate::v2::peer;
+use crate::v2::peer::{self, FIRST};
 
 // Rows 14, 26, 31: every exchange before IKE_AUTH, protected by the keys of IKE_SA_INIT.
 // RFC 7296 §1: the order of the exchanges.
@@ -306,6 +306,29 @@ fn unknown_payloads_are_passed_over_unless_critical() {
                 assert_eq!(notify.data, [kind]);
             }
         }
+    }
+}
+
+// RFC 7296 §2.5: that holds for payloads before the encrypted one, too.
+#[test]
+fn a_critical_payload_before_the_encrypted_one_is_refused() {
+    for critical in [false, true] {
+        let outside = [Payload::Unknown { kind: PayloadType(200), critical, body: vec![1, 2, 3] }];
+        let refusal = if critical { vec![NotifyType::UNSUPPORTED_CRITICAL_PAYLOAD] } else { vec![] };
+        let (mut host, mut peer) = keyed();
+        let payloads = peer.auth_request();
+        let message = peer.seal_behind(ExchangeType::IKE_AUTH, 1, &outside, &payloads);
+        peer.send(&mut host, &message);
+        let answer = host.take();
+        assert_eq!(errors(&peer.open(&answer)), refusal);
+        assert_eq!(host.sas.is_empty(), critical);
+
+        let (mut host, mut peer) = up();
+        let message = peer.seal_behind(ExchangeType::INFORMATIONAL, peer.next_id, &outside, &[peer::delete(&[FIRST])]);
+        peer.send(&mut host, &message);
+        let answer = host.take();
+        assert_eq!(errors(&peer.open(&answer)), refusal);
+        assert_eq!((host.sas.len(), host.ike().state), (if critical { 2 } else { 0 }, "ESTABLISHED"));
     }
 }
 
