@@ -516,7 +516,7 @@ impl Session {
     /// Ends it here, without a word to the peer.
     pub(crate) fn end(mut self: Box<Self>, ends: &Ends, reason: DownReason, core: &mut Core) {
         for (_, exchange) in core::mem::take(&mut self.exchanges) {
-            exchange.abandon(core);
+            exchange.abandon(reason, core);
         }
         self.children.take_all_down(reason, core);
         down(ends, &self.remote.name, reason, core);

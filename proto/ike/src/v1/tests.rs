@@ -19,12 +19,16 @@ use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::{EncrId, KeMethod, PrfId, Transform};
 use ravelin_types::{Carrier, Identity, Instant};
 use ravelin_wire::ike::header::ExchangeType;
-use ravelin_wire::ike::v1::{Attribute, IkeAttribute, IpsecAttribute, LifeType, NotifyType, Payload};
+use ravelin_wire::ike::v1::{
+    AnySpi, Attribute, Doi, IkeAttribute, IpsecAttribute, LifeType, Notify, NotifyType, Payload,
+};
 
 use super::phase::Phase;
 use super::session::{Session, about_ike};
 use crate::config::{IkeVersion, Liveness, LocalAuth, RemoteAuth, Retransmission, Rounds, V1};
+use crate::explain::Part;
 use crate::ike_sa::{self, Ends};
+use crate::output::DownReason;
 use crate::{ChildPolicy, Command, Config, Datagram, Endpoint, Event, Input, Output, Remote, Transmit};
 
 const SECRET: &[u8] = b"a secret that is long enough";
@@ -175,6 +179,14 @@ impl Side {
     }
 }
 
+/// All that one has sent, to the other.
+fn deliver(messages: Vec<Transmit>, receiver: &mut Side, now: Instant) {
+    for Transmit { local, remote, data, .. } in messages {
+        let datagram = Datagram { local: remote, remote: local, carrier: Carrier::Udp, data: &data };
+        receiver.input(Input::Datagram(datagram), now);
+    }
+}
+
 fn settle(a: &mut Side, b: &mut Side, now: Instant) {
     for _ in 0..100 {
         let (messages, receiver) = match (a.sent.is_empty(), b.sent.is_empty()) {
@@ -182,10 +194,7 @@ fn settle(a: &mut Side, b: &mut Side, now: Instant) {
             (true, false) => (core::mem::take(&mut b.sent), &mut *a),
             (true, true) => return,
         };
-        for Transmit { local, remote, data, .. } in messages {
-            let datagram = Datagram { local: remote, remote: local, carrier: Carrier::Udp, data: &data };
-            receiver.input(Input::Datagram(datagram), now);
-        }
+        deliver(messages, receiver, now);
     }
     panic!("the two never come to rest");
 }
@@ -238,4 +247,20 @@ fn a_shorter_lifetime_of_the_isakmp_sa_is_taken() {
             }
         }
     }
+}
+
+// RFC 2409 §5.5: the initiator need not take what we chose; Libreswan says so, and does not name an SPI.
+#[test]
+fn a_refusal_of_our_answer_in_quick_mode_ends_it() {
+    let (mut a, mut b) = up();
+    a.input(Input::Command(Command::Initiate(POLICY)), at(1001));
+    deliver(core::mem::take(&mut a.sent), &mut b, at(1001));
+    b.sent.clear();
+    let (doi, protocol, kind) = (Doi::IPSEC, ProtocolId::ESP, NotifyType::NO_PROPOSAL_CHOSEN);
+    a.say(|_| Payload::Notify(Notify { doi, protocol, spi: AnySpi::None, kind, data: Vec::new() }));
+    deliver(core::mem::take(&mut a.sent), &mut b, at(1001));
+    let told = b.events.iter().find_map(|event| if let Event::Failed(failure) = event { Some(failure) } else { None });
+    let told = told.unwrap();
+    assert_eq!((told.exchange, told.part, told.policy), ("Quick Mode", Part::ChildProposal, Some(POLICY)));
+    assert!(b.events.iter().any(|event| matches!(event, Event::ChildDown { reason: DownReason::PeerDeleted, .. })));
 }

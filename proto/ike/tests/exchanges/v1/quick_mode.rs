@@ -433,8 +433,17 @@ fn a_responder_forgets_what_is_not_confirmed() {
     lab.a_to_b();
     // B has the inbound half, and does not send before it knows that A has it too.
     assert_eq!(lab.b.sas.values().map(|sa| sa.direction).collect::<Vec<_>>(), [Direction::Inbound]);
+    // A has both, and what it says of it is lost.
+    lab.b_to_a();
+    lab.a.sent.clear();
+    assert_eq!(lab.a.sas.len(), 2);
     for _ in 0..100 {
         lab.b.sleep(Duration::from_secs(1));
     }
     assert!(lab.b.sas.is_empty());
+    assert_eq!(lab.b.failure(Part::NoAnswer).exchange, "Quick Mode");
+    // So A hears that B does not receive any more.
+    let last = lab.b.sent.pop_back().unwrap();
+    lab.a.receive(&last);
+    assert!(lab.a.sas.is_empty());
 }

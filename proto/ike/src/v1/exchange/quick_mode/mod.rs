@@ -29,11 +29,12 @@ use ravelin_types::{Instant, Secret, Spi};
 use ravelin_wire::ike::header::{Header, PayloadType};
 use ravelin_wire::ike::v1::{NatOa, Notify, Payload};
 
+use super::informational;
 use crate::child::offer::{ChildOffer, OfferedKe};
 use crate::child::{ChildSa, ChildState, Terms};
 use crate::config::ChildPolicy;
 use crate::context::Core;
-use crate::error::Error;
+use crate::error::{Error, no_answer};
 use crate::ike_sa::{self, Ends};
 use crate::input::Datagram;
 use crate::limits;
@@ -116,10 +117,10 @@ impl Exchange {
     }
 
     /// Gives up what it holds.
-    pub(crate) fn abandon(self, core: &mut Core) {
+    pub(crate) fn abandon(self, reason: DownReason, core: &mut Core) {
         match self.state {
             State::Asked(asked) => core.table.release(asked.offer.inbound),
-            State::Answered(answered) => answered.child.remove(DownReason::ProtocolError, core),
+            State::Answered(answered) => answered.child.remove(reason, core),
             State::Done(_) => {}
         }
     }
@@ -384,25 +385,33 @@ pub(crate) fn connected(session: &mut Session, ends: &Ends, message_id: u32, cor
     }
 }
 
-/// The peer refuses: by the SPI that we offered, or, as many leave that out, whatever we asked for last.
+/// The peer refuses: by the SPI that we chose, or, as many leave that out, the one thing that we asked for; or else our one
+/// answer.
 pub(crate) fn refused(session: &mut Session, ends: &Ends, notify: &Notify, core: &mut Core) {
+    let (mut asked, mut answered) = (Vec::new(), Vec::new());
+    for (id, exchange) in &session.exchanges {
+        match &exchange.state {
+            State::Asked(open) => asked.push((*id, open.offer.inbound)),
+            State::Answered(open) => answered.push((*id, open.child.inbound)),
+            State::Done(_) => {}
+        }
+    }
     let spi = notify.spi.child();
-    let open = |exchange: &Exchange| match &exchange.state {
-        State::Asked(asked) => Some((asked.offer.inbound, asked.offer.policy.policy.id)),
-        _ => None,
-    };
-    let asked = session.exchanges.iter().filter_map(|(id, exchange)| Some((*id, open(exchange)?.0)));
-    let all: Vec<(u32, Spi)> = asked.collect();
-    let named = all.iter().find(|(_, inbound)| Some(*inbound) == spi);
-    let only = match all.as_slice() {
-        [only] => Some(only),
+    let named = asked.iter().chain(&answered).find(|(_, inbound)| Some(*inbound) == spi);
+    let only = match (&asked[..], &answered[..]) {
+        ([only], _) | ([], [only]) => Some(only),
         _ => None,
     };
     let Some((id, _)) = named.or(only) else { return };
-    if let Some(exchange) = session.exchanges.remove(id)
-        && let State::Asked(asked) = exchange.state
-    {
-        initiator::failed(session, ends, &asked, &Error::RefusedV1(notify.kind), core);
+    let error = Error::RefusedV1(notify.kind);
+    match session.exchanges.remove(id).map(|exchange| exchange.state) {
+        Some(State::Asked(asked)) => initiator::failed(session, ends, &asked, &error, core),
+        Some(State::Answered(answered)) => {
+            let policy = answered.child.policy.policy.id;
+            core.failed(error.failure(session.place_of(ends, "Quick Mode", Some(policy))));
+            answered.child.remove(DownReason::PeerDeleted, core);
+        }
+        Some(State::Done(_)) | None => {}
     }
 }
 
@@ -425,13 +434,21 @@ pub(crate) fn timer(session: &mut Session, ends: &Ends, core: &mut Core) -> bool
                 session.send_again(ends, message, sent, core);
             }
             Due::GiveUp => {
-                let asked = matches!(exchange.state, State::Asked(_));
-                if asked {
+                match &exchange.state {
                     // Whoever does not answer what verifies is gone, or has forgotten the ISAKMP SA.
-                    session.exchanges.insert(id, exchange);
-                    return false;
+                    State::Asked(_) => {
+                        session.exchanges.insert(id, exchange);
+                        return false;
+                    }
+                    // The peer may have the Child SA, and its third message is lost.
+                    State::Answered(answered) => {
+                        let child = &answered.child;
+                        core.failed(no_answer(session.place_of(ends, "Quick Mode", Some(child.policy.policy.id))));
+                        informational::send_delete(session, ends, &child.terms.suite, child.inbound, core);
+                    }
+                    State::Done(_) => {}
                 }
-                exchange.abandon(core);
+                exchange.abandon(DownReason::PeerDead, core);
                 continue;
             }
         }
