@@ -81,6 +81,8 @@ pub struct Trust {
     pub anchors: Arc<[Certificate]>,
     /// One that must be above the peer's certificate, however far, by its name.
     pub through: Option<Dn>,
+    /// Of which one must be there, however far above, by its name and key; empty: no matter which.
+    pub above: Arc<[Certificate]>,
     /// Certificates that may lie between, and give no trust.
     pub others: Arc<[Certificate]>,
     /// Certificates of the peer: where there are any, it must use one of them, and they are trusted by themselves.
@@ -174,24 +176,25 @@ pub fn requests<'a>(
     crypto: &CryptoProvider,
 ) -> Vec<(u8, Vec<u8>)> {
     let (mut x509, mut status, mut raw_key) = (false, false, false);
-    let mut anchors: Vec<&Certificate> = Vec::new();
-    let mut before: Option<&Trust> = None;
+    let mut authorities: Vec<&Certificate> = Vec::new();
+    let mut before: Option<&Arc<[Certificate]>> = None;
     for trust in trusts {
         let certified = !trust.anchors.is_empty() || !trust.pinned.is_empty();
         x509 |= certified;
         status |= certified && trust.asks_status.unwrap_or(trust.revocation != Demand::Relaxed);
         raw_key |= !trust.keys.is_empty();
         // Most entries of a configuration share one list.
-        if before.replace(trust).is_some_and(|before| Arc::ptr_eq(&before.anchors, &trust.anchors)) {
+        let asked = trust.asked();
+        if before.replace(asked).is_some_and(|before| Arc::ptr_eq(before, asked)) {
             continue;
         }
-        for anchor in trust.anchors.iter() {
-            if anchors.len() < limit && anchors.iter().all(|known| known.spki() != anchor.spki()) {
-                anchors.push(anchor);
+        for authority in asked.iter() {
+            if authorities.len() < limit && authorities.iter().all(|known| known.spki() != authority.spki()) {
+                authorities.push(authority);
             }
         }
     }
-    let hashes = || anchors.iter().flat_map(|anchor| (crypto.sha1)(&[anchor.spki()])).collect();
+    let hashes = || authorities.iter().flat_map(|authority| (crypto.sha1)(&[authority.spki()])).collect();
     let asked = [(x509, X509), (status, OCSP), (raw_key, RAW_KEY)].into_iter().filter(|(asked, _)| *asked);
     asked.map(|(_, encoding)| (encoding, if encoding == X509 { hashes() } else { Vec::new() })).collect()
 }
@@ -200,6 +203,11 @@ impl Trust {
     /// Whether anybody can satisfy it.
     pub fn is_usable(&self) -> bool {
         !self.anchors.is_empty() || !self.pinned.is_empty() || !self.keys.is_empty()
+    }
+
+    /// The authorities below which the peer's certificate is asked to be.
+    pub fn asked(&self) -> &Arc<[Certificate]> {
+        if self.above.is_empty() { &self.anchors } else { &self.above }
     }
 
     /// What SIGNATURE_HASH_ALGORITHMS says: the hashes that we verify.
@@ -327,6 +335,15 @@ impl Trust {
                 && !path.0.iter().skip(1).any(|authority| authority.subject().is(through))
             {
                 return Err(Fault::NotThrough(leaf.subject().to_string(), through.to_string()).into());
+            }
+            let same = |one: &Certificate, other: &Certificate| {
+                one.spki() == other.spki() && one.subject().is(other.subject())
+            };
+            if !self.above.is_empty()
+                && !path.0.iter().skip(1).any(|authority| self.above.iter().any(|asked| same(asked, authority)))
+            {
+                let asked: Vec<String> = self.above.iter().map(|asked| asked.subject().to_string()).collect();
+                return Err(Fault::NotThrough(leaf.subject().to_string(), asked.join(", or ")).into());
             }
             if let Some(identity) = identity {
                 names::check(identity, &leaf)?;

@@ -1,8 +1,9 @@
 //! Certificates for tests: authorities, what they issue, and their revocation lists. Keys are fresh in every run.
 
+pub use rcgen::CertificateParams;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer, KeyIdMethod, KeyPair,
-    KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber, date_time_ymd,
+    BasicConstraints, CertificateRevocationListParams, DnType, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
+    RevokedCertParams, SanType, SerialNumber, date_time_ymd,
 };
 
 use crate::ocsp::element;
@@ -114,6 +115,32 @@ pub fn authority(mut params: CertificateParams) -> CertificateParams {
     params
 }
 
+/// Gives it an extension that nobody knows and everybody must (RFC 5280 §4.2).
+pub fn with_critical(mut params: CertificateParams) -> CertificateParams {
+    let mut extension = rcgen::CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 36906, 1], vec![5, 0]);
+    extension.set_criticality(true);
+    params.custom_extensions.push(extension);
+    params
+}
+
+/// Lets it have so many authorities below it, one above the other.
+pub fn of_depth(mut params: CertificateParams, depth: u8) -> CertificateParams {
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(depth));
+    params
+}
+
+/// Lets it be valid until the begin of a year.
+pub fn until(mut params: CertificateParams, year: i32) -> CertificateParams {
+    params.not_after = date_time_ymd(year, 1, 1);
+    params
+}
+
+/// Gives it a serial number, where that of its key, which a certificate has by default, would not do.
+pub fn numbered(mut params: CertificateParams, number: u64) -> CertificateParams {
+    params.serial_number = Some(SerialNumber::from(number));
+    params
+}
+
 fn key(kind: Kind) -> KeyPair {
     match kind {
         Kind::Rsa => KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048),
@@ -177,6 +204,13 @@ impl Paper {
         params.signed_by(&key, &self.issuer()).expect("a certificate").der().to_vec()
     }
 
+    /// Issues another certificate for the key of `of`.
+    pub fn issue_for(&self, params: CertificateParams, of: &Paper) -> Paper {
+        let key = KeyPair::from_pem(&of.key_pem).expect("a key");
+        let certificate = params.signed_by(&key, &self.issuer()).expect("a certificate");
+        Paper::new(&certificate, params, key)
+    }
+
     /// A certificate of an authority below this one.
     pub fn intermediate(&self, name: &str, kind: Kind) -> Paper {
         let mut params = authority(subject(name, &[]));
@@ -202,7 +236,7 @@ impl Paper {
     /// As [`Paper::crl`], current until the begin of a year.
     pub fn crl_until(&self, revoked: &[&Paper], year: i32) -> Vec<u8> {
         let revoked = revoked.iter().map(|paper| RevokedCertParams {
-            serial_number: SerialNumber::from_slice(&serial(&paper.der)),
+            serial_number: SerialNumber::from_slice(&paper.serial()),
             revocation_time: date_time_ymd(2020, 1, 1),
             reason_code: None,
             invalidity_date: None,
@@ -216,6 +250,11 @@ impl Paper {
             key_identifier_method: KeyIdMethod::Sha256,
         };
         params.signed_by(&self.issuer()).expect("a list").der().to_vec()
+    }
+
+    /// Its serial number.
+    pub fn serial(&self) -> Vec<u8> {
+        serial(&self.der)
     }
 
     pub(crate) fn key(&self) -> &KeyPair {

@@ -13,7 +13,7 @@ use ravelin_pki::{
 };
 use ravelin_types::{Dn, Identity, Secret};
 
-use super::{Database, TokenKey};
+use super::{Database, TokenKey, is_anchor};
 
 /// Certificates, lists and keys of each kind at most.
 const MAX: usize = 10_000;
@@ -51,7 +51,7 @@ pub struct Signer {
 pub struct Believed {
     /// Whoever has one of these certificates; where there are none, whoever an authority vouches for.
     pub certificates: Vec<Certificate>,
-    /// The authorities; where there are none, all that are known.
+    /// The authorities of which one must be above the peer's certificate; where there are none, all that are known.
     pub authorities: Vec<Certificate>,
     /// An authority that must be above the peer's certificate, however far.
     pub through: Option<Dn>,
@@ -365,13 +365,21 @@ impl Database {
             authorities: self.loaded.attribute_authorities.iter().cloned().collect(),
             known: self.loaded.attributes.iter().cloned().collect(),
         };
-        let anchors = match (authorities.is_empty(), keys.is_empty()) {
-            (false, _) => authorities.into(),
+        let between: Vec<Certificate> = authorities.iter().filter(|authority| !is_anchor(authority)).cloned().collect();
+        let mut trust = self.believe(certificates);
+        if !between.is_empty() {
+            // One that others vouch for gives no trust by being named: it is judged as every other on the way.
+            let tops = authorities.iter().filter(|authority| is_anchor(authority));
+            trust.anchors = trust.anchors.iter().chain(tops).cloned().collect();
+            trust.others = trust.others.iter().chain(&between).cloned().collect();
+            trust.above = authorities.into();
+        } else if !authorities.is_empty() {
+            trust.anchors = authorities.into();
+        } else if !keys.is_empty() {
             // Whose key is given has no other.
-            (true, false) => Arc::from([]),
-            (true, true) => self.anchors(),
-        };
-        Trust { anchors, through, keys, membership, policies, revocation, restrictions, ..self.believe(certificates) }
+            trust.anchors = Arc::from([]);
+        }
+        Trust { through, keys, membership, policies, revocation, restrictions, ..trust }
     }
 }
 

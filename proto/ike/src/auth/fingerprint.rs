@@ -109,6 +109,7 @@ impl Parts {
         let Some(trust) = trust else { return self.put(b"no trust", &[]) };
         trust.anchors.iter().for_each(|anchor| self.put(b"anchor", anchor.der()));
         trust.through.iter().for_each(|name| self.put(b"through", name.der()));
+        trust.above.iter().for_each(|authority| self.put(b"above", authority.der()));
         trust.pinned.iter().for_each(|pinned| self.put(b"pinned", pinned.der()));
         trust.keys.iter().for_each(|key| self.put(b"key", key));
         trust.policies.iter().for_each(|policy| self.put(b"policy", policy.as_bytes()));

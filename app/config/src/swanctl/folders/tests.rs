@@ -101,6 +101,12 @@ fn certificates_and_keys_beside_the_file_are_those_of_its_connections() {
     let RemoteAuth::Signature(trust) = &gw.remote_auth else { panic!("{gw:?}") };
     assert_eq!((trust.anchors[0].der(), trust.pinned[0].der()), (&stranger.der[..], &peer.der[..]));
     assert_eq!((trust.revocation, trust.policies.len()), (ravelin_pki::Demand::Strict, 1));
+    // An authority that another one vouches for is asked for, and gives no trust.
+    folder.write("swanctl.conf", CONF.replace("REMOTE", "cacerts = sub.der"));
+    let gw = remote(&folder.load("swanctl.conf").unwrap(), "gw");
+    let RemoteAuth::Signature(trust) = &gw.remote_auth else { panic!("{gw:?}") };
+    assert_eq!((trust.anchors[0].der(), trust.above[0].der()), (&root.der[..], &sub.der[..]));
+    assert_eq!((trust.anchors.len(), trust.above.len(), trust.asked().len()), (1, 1, 1));
 }
 
 #[test]

@@ -218,8 +218,8 @@ pub(super) fn requests<'a>(remotes: impl Iterator<Item = &'a Arc<Remote>>) -> Ve
 }
 
 fn names(trust: &Trust) -> Vec<Vec<u8>> {
-    match trust.anchors.is_empty() {
+    match trust.asked().is_empty() {
         true => vec![Vec::new()],
-        false => trust.anchors.iter().map(|anchor| Identity::Dn(anchor.subject().clone()).data()).collect(),
+        false => trust.asked().iter().map(|authority| Identity::Dn(authority.subject().clone()).data()).collect(),
     }
 }
