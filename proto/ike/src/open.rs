@@ -232,6 +232,13 @@ impl Remote {
         }
     }
 
+    /// Whether it is for the same peers as `first`, so that an identity which both take says no more of which it is than that.
+    /// Who is named by an entry gives way to none that names many (RFC 4301 §4.4.3.1).
+    #[cfg(any(feature = "ikev1", feature = "ikev2"))]
+    pub(crate) fn has_the_peers_of(&self, first: &Remote) -> bool {
+        self.open.peers == first.open.peers && self.local_id == first.local_id
+    }
+
     /// Whether this identity is one that it takes for the peer.
     pub(crate) fn takes(&self, id: &Identity) -> bool {
         // RFC 7619 §2.2: what nobody has proved says nothing.

@@ -137,7 +137,7 @@ pub(super) fn answer(
         reported: false,
     });
     let peer = Some((identity, payloads.clone()));
-    let keyed = Keyed { remote, secured, material, received: datagram.data.to_vec(), peer };
+    let keyed = Keyed { remote, secured, material, received: datagram.data.to_vec(), peer, refusals: Vec::new() };
     if let Some(sa) = asking::proven(opening, ends, Turn::Aggressive2, keyed, core) {
         core.table.insert(sa);
     }
@@ -152,7 +152,7 @@ pub(super) fn send_2(
     proof: Payload,
     core: &mut Core,
 ) -> Result<IkeSa, Error> {
-    let Keyed { remote, secured, material, received, peer } = keyed;
+    let Keyed { remote, secured, material, received, peer, .. } = keyed;
     let (identity, payloads) = peer.ok_or(Error::Misuse("no remote is configured"))?;
     let Agreed { suite, method, .. } = material.agreed;
     let (_, answer) = offer::choose(payloads.sa()?, &[suite], &[method], &core.crypto).ok_or(Error::NOT_BUILT_IN)?;
@@ -225,7 +225,14 @@ pub(super) fn handle(
                     ends.nat = detected.unwrap_or_default();
                     ends.nat.ours |= detected.is_some() && remote.encap;
                     let peer = Some((identity, payloads));
-                    let keyed = Keyed { remote, secured, material, received: datagram.data.to_vec(), peer };
+                    let keyed = Keyed {
+                        remote,
+                        secured,
+                        material,
+                        received: datagram.data.to_vec(),
+                        peer,
+                        refusals: Vec::new(),
+                    };
                     asking::judged(opening, ends, now, Turn::Aggressive3Came, keyed, core)
                 }
                 Err(error) => {
@@ -284,7 +291,7 @@ fn conclude(
     ends.nat.ours |= detected.is_some() && remote.encap;
     ends.float();
     let peer = Some((identity, payloads));
-    Ok((ends, Keyed { remote, secured, material, received: datagram.data.to_vec(), peer }, now))
+    Ok((ends, Keyed { remote, secured, material, received: datagram.data.to_vec(), peer, refusals: Vec::new() }, now))
 }
 
 /// Makes message 3: `HDR*, [CERT...,] HASH_I or SIG_I, NAT-D, NAT-D [, N(INITIAL-CONTACT)]`

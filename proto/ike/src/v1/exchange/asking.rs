@@ -85,6 +85,8 @@ pub(super) struct Keyed {
     pub(super) received: Vec<u8>,
     /// Who it says it is, and what else the message holds.
     pub(super) peer: Option<(Identity, Payloads)>,
+    /// The remotes that did not believe it, and why.
+    pub(super) refusals: Vec<(Arc<Remote>, String)>,
 }
 
 /// Goes on once it is known, or asked, whether the peer is who it says it is.
@@ -163,7 +165,7 @@ fn stand(
         return None;
     }
     let Opening { wants, abilities, replaces, .. } = *opening;
-    let Keyed { remote, secured, material, received, peer } = keyed;
+    let Keyed { remote, secured, material, received, peer, .. } = keyed;
     let (identity, payloads) = peer?;
     let origin = Origin {
         identities: (remote.local_id.clone(), identity),
@@ -199,7 +201,7 @@ pub(super) fn answered(
             return Some(opening.keep(ends));
         }
     };
-    let Asking { judging, turn, keyed, early, .. } = *asking;
+    let Asking { judging, turn, mut keyed, early, .. } = *asking;
     let why = match answer {
         Answer::Proven if judging => {
             let sa = proven(opening, ends, turn, keyed, core)?;
@@ -213,7 +215,13 @@ pub(super) fn answered(
         Answer::Signed(proof, _) if !judging => {
             return send(opening, ends, turn, keyed, Payload::Sig(Opaque(proof.data)), core);
         }
-        Answer::Refused(why) => why,
+        Answer::Refused(why) => match judging.then(|| main_mode::next(&opening, &ends, turn, &keyed)).flatten() {
+            Some((remote, now)) => {
+                keyed.refusals.push((core::mem::replace(&mut keyed.remote, remote), why));
+                return judged(opening, ends, now, turn, keyed, core);
+            }
+            None => why,
+        },
         Answer::Proven
         | Answer::Signed(..)
         | Answer::Conversed(_)
@@ -238,7 +246,12 @@ fn handle_early(sa: IkeSa, datagram: Datagram<'_>, core: &mut Core) -> Option<Ik
 
 /// We cannot sign, or the peer is not who it says it is.
 fn refuse(opening: &Opening, ends: &Ends, turn: Turn, (theirs, keyed): (bool, &Keyed), why: String, core: &mut Core) {
-    let error = if theirs { Error::unproven([(why, &*keyed.remote.name)]) } else { Error::credential(why) };
+    let error = if theirs {
+        let before = keyed.refusals.iter().map(|(remote, why)| (why.clone(), &*remote.name));
+        Error::unproven(before.chain([(why, &*keyed.remote.name)]))
+    } else {
+        Error::credential(why)
+    };
     let policy = opening.wants.first().map(|want| want.policy);
     core.failed(error.failure(ends.place(&keyed.remote.name, opening.exchange_name(), policy)));
     if turn.is_last() {

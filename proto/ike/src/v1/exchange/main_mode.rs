@@ -20,7 +20,7 @@ use super::proof::{self, Material};
 use super::xauth;
 use super::{Opening, Step, claimed, expected, id_payload, stranger, tell};
 use crate::auth::Now;
-use crate::config::Remote;
+use crate::config::{Remote, RemoteAuth};
 use crate::context::Core;
 use crate::error::{Disagreement, Error};
 use crate::explain::Part;
@@ -303,7 +303,10 @@ fn identify(
     ends.nat = detected.unwrap_or_default();
     ends.nat.ours |= detected.is_some() && remote.encap;
     ends.float();
-    Ok((ends, Keyed { remote: closed, secured, material, received: datagram.data.to_vec(), peer: None }))
+    Ok((
+        ends,
+        Keyed { remote: closed, secured, material, received: datagram.data.to_vec(), peer: None, refusals: Vec::new() },
+    ))
 }
 
 /// Sends message 5: `HDR*, IDii, [CERT...,] HASH_I or SIG_I [, N(INITIAL-CONTACT)]`
@@ -350,7 +353,8 @@ fn admit(
             // The initiator moves to port 4500 with this message when there is a NAT (RFC 3947 §4).
             let ends = Ends { local: datagram.local, peer: datagram.remote, ..ends };
             let (material, peer) = (*material, Some((identity, payloads)));
-            let keyed = Keyed { remote, secured, material, received: datagram.data.to_vec(), peer };
+            let keyed =
+                Keyed { remote, secured, material, received: datagram.data.to_vec(), peer, refusals: Vec::new() };
             asking::judged(opening, ends, now, Turn::Main5Came, keyed, core)
         }
         Err(error) => {
@@ -427,6 +431,24 @@ fn recognise(
 
 const UNOPENED: &str = "a message that the keys do not open";
 
+/// The next remote that a peer may be whose message 5 the last one did not believe, and whether that one does.
+pub(super) fn next(opening: &Opening, ends: &Ends, turn: Turn, keyed: &Keyed) -> Option<(Arc<Remote>, Now<()>)> {
+    let (identity, payloads) = keyed.peer.as_ref().filter(|_| turn == Turn::Main5Came)?;
+    if keyed.refusals.len() >= limits::ALTERNATIVES {
+        return None;
+    }
+    let mut behind = opening.remotes.iter().skip_while(|remote| remote.name != keyed.remote.name);
+    let before = behind.next()?;
+    // The keys are the same for all that have no pre-shared key.
+    let signing = |remote: &&Arc<Remote>| matches!(remote.remote_auth, RemoteAuth::Signature(_));
+    let alike = |remote: &&Arc<Remote>| remote.has_the_peers_of(before) && remote.takes(identity);
+    behind.filter(signing).filter(alike).find_map(|remote| {
+        let id = (identity, payloads.body(PayloadType::V1_ID));
+        let now = keyed.material.judge(&keyed.secured, remote, true, payloads, id).ok()?;
+        Some((remote.for_peer(ends.local.ip(), identity), now))
+    })
+}
+
 /// Takes message 6.
 fn conclude(
     mut opening: Box<Opening>,
@@ -457,7 +479,8 @@ fn conclude(
             let (remote, mut secured, material) = *sent;
             secured.iv = iv;
             let peer = Some((identity, payloads));
-            let keyed = Keyed { remote, secured, material, received: datagram.data.to_vec(), peer };
+            let keyed =
+                Keyed { remote, secured, material, received: datagram.data.to_vec(), peer, refusals: Vec::new() };
             asking::judged(opening, ends, now, Turn::Main6Came, keyed, core)
         }
         Err(error) => {

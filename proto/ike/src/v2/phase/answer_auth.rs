@@ -87,11 +87,10 @@ impl Request {
     }
 }
 
-/// The remotes behind `first` that are for the same peers, so that the identity says no more of which it is than that. Who is
-/// named by an entry gives way to none that names many (RFC 4301 §4.4.3.1), and who proves more than once is of one alone.
+/// The remotes behind `first` that are for the same peers. Who proves more than once is of one alone.
 fn alternatives<'a>(first: &'a Arc<Remote>, known: &'a [Arc<Remote>]) -> impl Iterator<Item = &'a Arc<Remote>> {
     let behind = known.iter().skip_while(|remote| !Arc::ptr_eq(remote, first)).skip(1);
-    let alike = |other: &&Arc<Remote>| other.open.peers == first.open.peers && other.local_id == first.local_id;
+    let alike = |other: &&Arc<Remote>| other.has_the_peers_of(first);
     let once = |remote: &Remote| !remote.rounds.are_due();
     behind.filter(alike).filter(move |other| once(other) && once(first))
 }

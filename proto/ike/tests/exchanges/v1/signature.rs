@@ -92,6 +92,34 @@ fn who_is_not_trusted_is_refused_and_hears_it() {
     }
 }
 
+// RFC 4301 §4.4.3: of two entries for the same peers it is the one whose authority is above the certificate.
+#[test]
+fn the_authority_of_a_certificate_says_which_entry_it_is() {
+    let papers = Papers2::new(Kind::P256);
+    let stranger = papers::root("stranger", Kind::P256);
+    let believes = |authority: &papers::Paper| RemoteAuth::Signature(Arc::new(trust(&[&authority.der])));
+    for known in [true, false] {
+        let mut there = lab(&papers, false, |_, b| {
+            let mut second = b.remotes[0].clone();
+            second.name = "second".into();
+            second.remote_auth = believes(if known { &papers.root } else { &stranger });
+            b.remotes[0].remote_auth = believes(&stranger);
+            b.remotes.push(second);
+            b.policies[0].remote = "second".into();
+        });
+        there.a.command(Command::Initiate(POLICY));
+        there.settle();
+        if known {
+            assert_eq!((there.b.failures(), there.b.ike().remote.as_str()), (vec![], "second"));
+            there.assert_mirrored();
+        } else {
+            let told = there.b.failure(Part::Certificate).to_string();
+            assert!(told.contains("remote peer") && told.contains("remote second"), "{told}");
+            nothing(&mut there);
+        }
+    }
+}
+
 // The certificate must say who it is for: the identity in ID is one of its names.
 #[test]
 fn a_certificate_for_somebody_else_proves_nothing() {
