@@ -9,13 +9,13 @@ use anyhow::{Context, Result, ensure};
 use crate::hostapd;
 use crate::lab::{RAVELIN, SWAN};
 use crate::plan::SECRET;
-use crate::process::{Daemon, wait_for};
+use crate::process::{Daemon, Namespace, wait_for};
 
 /// The program, which the lab needs for cases with a line `radius` about methods that it serves.
 const PROGRAM: &str = "freeradius";
 
-/// It knows carol by her password and whoever has a certificate of the lab's authority, it drops what has no
-/// Message-Authenticator, and it writes down every record of an account. Its certificate is that of its side.
+/// It knows users by their passwords and whoever has a certificate of its authority, it drops what has no
+/// Message-Authenticator, and it writes down every record of an account.
 const CONFIGURATION: &str = r#"
 prefix = /usr
 libdir = /usr/lib/freeradius
@@ -49,9 +49,9 @@ modules {
   eap {
     default_eap_type = DEFAULT
     tls-config lab {
-      certificate_file = PKI/CERTIFICATE.pem
-      private_key_file = PKI/CERTIFICATE.key
-      ca_file = PKI/ca.pem
+      certificate_file = CERTIFICATE
+      private_key_file = KEY
+      ca_file = AUTHORITY
       tls_min_version = "1.2"
       tls_max_version = "1.3"
       ecdh_curve = ""
@@ -65,13 +65,13 @@ modules {
     }
     ttls {
       tls = lab
-      default_eap_type = mschapv2
+      default_eap_type = INNER
       use_tunneled_reply = yes
       virtual_server = lab
     }
     peap {
       tls = lab
-      default_eap_type = mschapv2
+      default_eap_type = INNER
       use_tunneled_reply = yes
       virtual_server = lab
     }
@@ -89,11 +89,7 @@ server lab {
     port = 1813
   }
   authorize {
-    if (&User-Name == "carol") {
-      update control {
-        Cleartext-Password := "SECRET"
-      }
-    }
+    USERS
     mschap
     eap {
       ok = return
@@ -146,46 +142,106 @@ pub fn log(folder: &Path) -> PathBuf {
     folder.join("radius/log")
 }
 
-/// Starts it; certificates are below `folder`, as [`papers`](crate::papers) wrote them.
+/// A user of a server.
+pub struct User<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its password.
+    pub password: &'a str,
+    /// What it is told, each `NAME=VALUE`.
+    pub reply: &'a [&'a str],
+}
+
+/// A FreeRADIUS.
+pub struct Server<'a> {
+    /// Where it runs.
+    pub host: &'a Namespace,
+    /// Where its configuration and its logs lie.
+    pub folder: &'a Path,
+    /// What clients know.
+    pub secret: &'a str,
+    /// Its certificate, the key of that, and the authority of users.
+    pub papers: [PathBuf; 3],
+    /// By which method it asks first, and inside TLS.
+    pub methods: [&'a str; 2],
+    /// Who may come.
+    pub users: &'a [User<'a>],
+    /// What it says in an Access-Accept, each `NAME=VALUE`.
+    pub reply: &'a [String],
+}
+
+impl Server<'_> {
+    /// Starts it.
+    pub fn start(&self) -> Result<Daemon> {
+        let Server { folder, papers: [certificate, key, authority], methods: [method, inner], .. } = self;
+        fs::create_dir_all(folder)?;
+        let fill = [
+            ("FOLDER", folder.display().to_string()),
+            ("CERTIFICATE", certificate.display().to_string()),
+            ("KEY", key.display().to_string()),
+            ("AUTHORITY", authority.display().to_string()),
+            ("USERS", self.users.iter().map(User::known).collect()),
+            ("SECRET", self.secret.to_owned()),
+            ("DEFAULT", (*method).to_owned()),
+            ("INNER", (*inner).to_owned()),
+            ("REPLY", reply(self.reply.iter().map(String::as_str))),
+        ];
+        let text = fill.iter().fold(CONFIGURATION.to_owned(), |text, (name, value)| text.replace(name, value));
+        let file = folder.join("radiusd.conf");
+        fs::write(&file, text)?;
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600))?;
+        let log = folder.join("log");
+        let mut command = self.host.command(PROGRAM);
+        command.args(["-f", "-x", "-l", "stdout", "-n", "radiusd", "-d"]).arg(folder);
+        let mut daemon = Daemon::start(&mut command, &log)?;
+        wait_for(20, "FreeRADIUS to be ready", || {
+            daemon.check()?;
+            let said = fs::read_to_string(&log)?;
+            ensure!(said.contains("Ready to process requests"), "not yet");
+            Ok(())
+        })
+        .with_context(|| fs::read_to_string(&log).unwrap_or_default())?;
+        Ok(daemon)
+    }
+}
+
+impl User<'_> {
+    fn known(&self) -> String {
+        let User { name, password, .. } = self;
+        let reply = reply(self.reply.iter().copied());
+        format!(
+            "if (&User-Name == \"{name}\") {{\nupdate control {{\nCleartext-Password := \"{password}\"\n}}\n{reply}\n}}\n"
+        )
+    }
+}
+
+/// Starts the one of a case; certificates are below `folder`, as [`papers`](crate::papers) wrote them. It knows carol by the secret,
+/// and its certificate is that of its side.
 pub fn start(folder: &Path, radius: &Radius, helper: &Path) -> Result<Vec<Daemon>> {
     let own = folder.join("radius");
     let host = if radius.of_peer { &SWAN } else { &RAVELIN };
-    let certificate = if radius.of_peer { "swan" } else { "ravelin" };
+    let side = if radius.of_peer { "swan" } else { "ravelin" };
     fs::create_dir_all(&own)?;
     if hostapd::serves(&radius.method) {
         return Ok(hostapd::start(host, &own, helper)?.into());
     }
-    let fill = [
-        ("FOLDER", own.display().to_string()),
-        ("CERTIFICATE", certificate.to_owned()),
-        ("PKI", folder.join("pki").display().to_string()),
-        ("SECRET", SECRET.to_owned()),
-        ("DEFAULT", radius.method.clone()),
-        ("REPLY", reply(&radius.reply)),
-    ];
-    let text = fill.iter().fold(CONFIGURATION.to_owned(), |text, (name, value)| text.replace(name, value));
-    let file = own.join("radiusd.conf");
-    fs::write(&file, text)?;
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o600))?;
-    let log = log(folder);
-    let mut command = host.command(PROGRAM);
-    command.args(["-f", "-x", "-l", "stdout", "-n", "radiusd", "-d"]).arg(&own);
-    let mut daemon = Daemon::start(&mut command, &log)?;
-    wait_for(20, "FreeRADIUS to be ready", || {
-        daemon.check()?;
-        let said = fs::read_to_string(&log)?;
-        ensure!(said.contains("Ready to process requests"), "not yet");
-        Ok(())
-    })
-    .with_context(|| fs::read_to_string(&log).unwrap_or_default())?;
-    Ok(vec![daemon])
+    let pki = folder.join("pki");
+    let server = Server {
+        host,
+        folder: &own,
+        secret: SECRET,
+        papers: [pki.join(format!("{side}.pem")), pki.join(format!("{side}.key")), pki.join("ca.pem")],
+        methods: [&radius.method, "mschapv2"],
+        users: &[User { name: "carol", password: SECRET, reply: &[] }],
+        reply: &radius.reply,
+    };
+    Ok(vec![server.start()?])
 }
 
-fn reply(attributes: &[String]) -> String {
-    if attributes.is_empty() {
-        return String::new();
-    }
-    let lines =
-        attributes.iter().filter_map(|it| it.split_once('=')).map(|(name, value)| format!("{name} := \"{value}\"\n"));
-    format!("update reply {{\n{}}}", lines.collect::<String>())
+fn reply<'a>(attributes: impl Iterator<Item = &'a str>) -> String {
+    let lines: String = attributes
+        .filter_map(|it| it.split_once('='))
+        .map(|(name, value)| format!("{name} := \"{value}\"\n"))
+        .collect();
+    if lines.is_empty() { lines } else { format!("update reply {{\n{lines}}}") }
 }

@@ -49,10 +49,22 @@ pub fn identity(host: &str) -> String {
     }
 }
 
+/// Makes the chains of iptables, without a rule.
+const FILTERS: &str = "for program in iptables ip6tables; do
+  for chain in INPUT OUTPUT FORWARD; do $program -A $chain -j ACCEPT; $program -D $chain -j ACCEPT; done
+done";
+
+/// The host of the servers that everybody asks, which each has itself here.
+pub const WINNETOU: &str = "192.168.0.150";
+
 /// Gives the hosts their names in the sandbox's own `/etc/hosts`.
 pub fn name() -> Result<()> {
     let names: String = PLACES.iter().map(|Place(name, [v4, _], _)| format!("{v4} {name}.strongswan.org\\n")).collect();
-    sh(&format!("printf '{names}' >>/etc/hosts")).map(drop)
+    let servers: String =
+        ["winnetou", "crl", "ocsp"].map(|name| format!("{WINNETOU} {name}.strongswan.org\\n")).concat();
+    sh(&format!("printf '{names}{servers}' >>/etc/hosts"))?;
+    // Whom nobody knows is not looked for for long.
+    sh("echo nameserver 127.0.0.1 >/run/resolv.conf; mount --bind /run/resolv.conf /etc/resolv.conf").map(drop)
 }
 
 /// Two hosts on one cable, each the way to everything for the other.
@@ -70,9 +82,11 @@ pub fn lay(ours: &str, theirs: &str) -> Result<()> {
         let (Place(_, [v4, v6], behind), Place(_, [to_v4, to_v6], _)) = (place(own)?, place(other)?);
         namespace.sh("ip link set lo up; ip link set eth0 up")?;
         namespace.sh(&format!("ip addr add {v4}/24 dev eth0; ip addr add {v6}/64 dev eth0 nodad"))?;
-        for address in *behind {
+        for address in behind.iter().chain([&WINNETOU]) {
             namespace.sh(&format!("ip addr add {address} dev lo"))?;
         }
+        // What scripts of the examples make these with stays when its rules are gone.
+        namespace.sh(FILTERS)?;
         namespace.sh(&format!("ip route add default via {to_v4}; ip -6 route add default via {to_v6}"))?;
     }
     Ok(())
