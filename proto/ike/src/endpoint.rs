@@ -108,6 +108,7 @@ impl Endpoint {
             Input::Done(_, Outcome::Opened(_)) | Input::Closed(_) => {}
             Input::Timer => self.timer(),
         }
+        self.core.table.settle();
     }
 
     /// The next decision; call until it says [`Output::Wait`].

@@ -1,8 +1,8 @@
 //! Every IKE SA by our SPI, and the other ways to find one: by the request that began it, by remote and peer, by Child SA,
-//! by timer. An SA is taken out while it is handled and put back after; the indexes follow.
+//! by timer. An SA is taken out while it is handled and put back after. Nearly every one comes back and is found as before, so
+//! the indexes stay as they are meanwhile, and are followed by those alone that are not out.
 
 use alloc::collections::{BTreeMap, BTreeSet};
-use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -57,16 +57,39 @@ impl Counts {
     }
 }
 
+/// The place of an IKE SA.
+struct Place {
+    /// `None` while it is out.
+    sa: Option<IkeSa>,
+    /// Its time in `timers`.
+    deadline: Option<Instant>,
+}
+
+/// By what else an IKE SA is found.
+struct Found {
+    init: Option<InitKey>,
+    remote: Arc<str>,
+    peer: Option<Identity>,
+}
+
+impl Found {
+    fn is_as(&self, sa: &IkeSa) -> bool {
+        self.init == sa.ends.init_key && *self.remote == *sa.remote_name() && self.peer.as_ref() == sa.peer()
+    }
+}
+
 /// All IKE SAs of an endpoint.
 #[derive(Default)]
 pub(crate) struct SaTable {
-    /// Each with its time in `timers`.
-    sas: BTreeMap<IkeSpi, (IkeSa, Option<Instant>)>,
+    sas: BTreeMap<IkeSpi, Place>,
+    /// Those that are out.
+    out: Vec<(IkeSpi, Found)>,
     timers: BTreeSet<(Instant, IkeSpi)>,
     inits: BTreeMap<InitKey, IkeSpi>,
     /// A remote may stand for very many peers: those of one are found without looking at the others.
     /// A name stays when its last IKE SA goes: there are as many as are configured.
-    by_remote: BTreeMap<String, BTreeSet<Whose>>,
+    by_remote: BTreeMap<Arc<str>, BTreeSet<Whose>>,
+    /// What is out is in none of the counts.
     half_open: Counts,
     /// Of peers that proved nothing of who they are (RFC 7619).
     nobodies: Counts,
@@ -83,11 +106,6 @@ impl SaTable {
     /// Puts an SA in, or back.
     pub(crate) fn insert(&mut self, sa: IkeSa) {
         let spi = sa.ends.our_spi();
-        let deadline = sa.deadline();
-        self.timers.extend(deadline.map(|at| (at, spi)));
-        if let Some(key) = &sa.ends.init_key {
-            self.inits.insert(key.clone(), spi);
-        }
         if sa.is_half_open() {
             self.half_open.add(sa.ends.peer.ip());
         }
@@ -96,23 +114,54 @@ impl SaTable {
             Some(_) => self.proven.add(sa.ends.peer.ip()),
             None => {}
         }
+        // One that is new was not out, and what went out last comes back first: however many ended, they are not looked through.
+        let is_out = |(out, _): &(IkeSpi, Found)| *out == spi;
+        let at = if self.sas.contains_key(&spi) { self.out.iter().rposition(is_out) } else { None };
+        let before = at.map(|at| self.out.swap_remove(at).1);
+        if before.as_ref().is_none_or(|before| !before.is_as(&sa)) {
+            if let Some(before) = before {
+                self.lose(spi, before);
+            }
+            self.find(spi, &sa);
+        }
+        let deadline = sa.deadline();
+        let place = self.sas.entry(spi).or_insert(Place { sa: None, deadline: None });
+        let before = core::mem::replace(place, Place { sa: Some(sa), deadline }).deadline;
+        if before != deadline {
+            self.timers.extend(deadline.map(|at| (at, spi)));
+            if let Some(at) = before {
+                self.timers.remove(&(at, spi));
+            }
+        }
+    }
+
+    /// Has an SA found by its request, and by its remote and peer.
+    fn find(&mut self, spi: IkeSpi, sa: &IkeSa) {
+        if let Some(key) = &sa.ends.init_key {
+            self.inits.insert(key.clone(), spi);
+        }
         let whose = (sa.peer().cloned(), spi);
         match self.by_remote.get_mut(sa.remote_name()) {
             Some(with) => _ = with.insert(whose),
             None => _ = self.by_remote.insert(sa.remote_name().into(), BTreeSet::from([whose])),
         }
-        self.sas.insert(spi, (sa, deadline));
     }
 
-    /// Takes an SA out; whoever does puts it back or lets it end.
+    /// Has it not found so any more.
+    fn lose(&mut self, spi: IkeSpi, found: Found) {
+        if let Some(key) = found.init
+            && self.inits.get(&key) == Some(&spi)
+        {
+            self.inits.remove(&key);
+        }
+        if let Some(with) = self.by_remote.get_mut(&found.remote) {
+            with.remove(&(found.peer, spi));
+        }
+    }
+
+    /// Takes an SA out; whoever does puts it back or lets it end. [`SaTable::settle`] is to be said behind that.
     pub(crate) fn take(&mut self, spi: IkeSpi) -> Option<IkeSa> {
-        let (sa, deadline) = self.sas.remove(&spi)?;
-        if let Some(at) = deadline {
-            self.timers.remove(&(at, spi));
-        }
-        if let Some(key) = &sa.ends.init_key {
-            self.inits.remove(key);
-        }
+        let sa = self.sas.get_mut(&spi)?.sa.take()?;
         if sa.is_half_open() {
             self.half_open.remove(sa.ends.peer.ip());
         }
@@ -121,40 +170,56 @@ impl SaTable {
             Some(_) => self.proven.remove(sa.ends.peer.ip()),
             None => {}
         }
-        if let Some(with) = self.by_remote.get_mut(sa.remote_name()) {
-            with.remove(&(sa.peer().cloned(), spi));
-        }
+        let name = sa.remote_name();
+        let remote = self.by_remote.get_key_value(name).map_or_else(|| name.into(), |(name, _)| name.clone());
+        let found = Found { init: sa.ends.init_key.clone(), remote, peer: sa.peer().cloned() };
+        self.out.push((spi, found));
         Some(sa)
+    }
+
+    /// The input is handled: what is still out has ended.
+    pub(crate) fn settle(&mut self) {
+        while let Some((spi, found)) = self.out.pop() {
+            self.lose(spi, found);
+            if let Some(at) = self.sas.remove(&spi).and_then(|place| place.deadline) {
+                self.timers.remove(&(at, spi));
+            }
+        }
     }
 
     /// A look at one.
     pub(crate) fn get(&self, spi: IkeSpi) -> Option<&IkeSa> {
-        self.sas.get(&spi).map(|(sa, _)| sa)
+        self.sas.get(&spi)?.sa.as_ref()
     }
 
     /// All, in order of SPI.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &IkeSa> {
-        self.sas.values().map(|(sa, _)| sa)
+        self.sas.values().filter_map(|place| place.sa.as_ref())
     }
 
     /// How many.
     pub(crate) fn len(&self) -> usize {
-        self.sas.len()
+        self.sas.len() - self.out.len()
     }
 
     /// The IKE SA that this request began before.
     pub(crate) fn begun_by(&self, key: &InitKey) -> Option<IkeSpi> {
-        self.inits.get(key).copied()
+        self.inits.get(key).copied().filter(|spi| self.get(*spi).is_some())
     }
 
     /// SPIs of the IKE SAs with a remote.
     pub(crate) fn with_remote(&self, name: &str) -> Vec<IkeSpi> {
-        self.by_remote.get(name).into_iter().flatten().map(|(_, spi)| *spi).collect()
+        self.of_remote(name).collect()
     }
 
     /// Whether there is an IKE SA with a remote.
     pub(crate) fn has_remote(&self, name: &str) -> bool {
-        self.by_remote.get(name).is_some_and(|with| !with.is_empty())
+        self.of_remote(name).next().is_some()
+    }
+
+    fn of_remote(&self, name: &str) -> impl Iterator<Item = IkeSpi> {
+        let with = self.by_remote.get(name).into_iter().flatten();
+        with.map(|(_, spi)| *spi).filter(|spi| self.get(*spi).is_some())
     }
 
     /// The IKE SAs with this peer of a remote, which has proved who it is.
