@@ -12,7 +12,6 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use ravelin_types::Secret;
 use zeroize::Zeroize;
 
 use crate::encryption::{EncrAlg, EncrKey, IvKind};
@@ -42,8 +41,8 @@ impl IkeCipher {
     pub fn new(
         encr: &dyn EncrAlg,
         integ: Option<&dyn IntegAlg>,
-        encr_key: &Secret,
-        integ_key: &Secret,
+        encr_key: &[u8],
+        integ_key: &[u8],
     ) -> Result<Self, BadKey> {
         let icv_len = integ.map_or(encr.icv_len(), IntegAlg::icv_len);
         // No algorithm of IKEv2 is larger; the bounds keep `seal` and `open` free of allocation for IV and ICV.
@@ -51,8 +50,8 @@ impl IkeCipher {
             return Err(BadKey);
         }
         Ok(IkeCipher {
-            encr: encr.key(encr_key.expose())?,
-            integ: integ.map(|alg| alg.key(integ_key.expose())).transpose()?,
+            encr: encr.key(encr_key)?,
+            integ: integ.map(|alg| alg.key(integ_key)).transpose()?,
             iv_len: encr.iv_len(),
             iv_kind: encr.iv_kind(),
             block_len: encr.block_len(),

@@ -25,4 +25,4 @@ pub use algs::{ChildAlgs, IkeAlgs};
 pub use auth::{SignedOctets, shared_key};
 pub use cipher::IkeCipher;
 pub(crate) use schedule::{Cutter, prf_once};
-pub use schedule::{IkeKeys, KeyMat, Nonces, Skeyseed};
+pub use schedule::{IkeKeys, KeyMat, MessageKeys, Nonces, Skeyseed};

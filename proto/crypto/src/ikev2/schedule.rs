@@ -69,15 +69,9 @@ impl Skeyseed {
         let e = encr_key_len(algs.encr, algs.encr_key_bits);
         let stream = prf_plus(algs.prf, self.0.expose(), &seed, 3 * d + 2 * a + 2 * e);
         let mut cut = Cutter(stream.expose());
-        IkeKeys {
-            sk_d: cut.next(d),
-            sk_ai: cut.next(a),
-            sk_ar: cut.next(a),
-            sk_ei: cut.next(e),
-            sk_er: cut.next(e),
-            sk_pi: cut.next(d),
-            sk_pr: cut.next(d),
-        }
+        let sk_d = cut.next(d);
+        let messages = MessageKeys { keys: cut.next(2 * a + 2 * e), a };
+        IkeKeys { sk_d, messages, sk_pi: cut.next(d), sk_pr: cut.next(d) }
     }
 
     /// The bytes, for test vectors.
@@ -91,18 +85,34 @@ impl Skeyseed {
 pub struct IkeKeys {
     /// Derives the keys of Child SAs and of the next IKE SA.
     pub sk_d: Secret,
-    /// Integrity, initiator to responder; empty with an AEAD cipher.
-    pub sk_ai: Secret,
-    /// Integrity, responder to initiator; empty with an AEAD cipher.
-    pub sk_ar: Secret,
-    /// Encryption, initiator to responder, salt at the end.
-    pub sk_ei: Secret,
-    /// Encryption, responder to initiator, salt at the end.
-    pub sk_er: Secret,
+    /// Protect messages.
+    pub messages: MessageKeys,
     /// The initiator's part in AUTH.
     pub sk_pi: Secret,
     /// The responder's part in AUTH.
     pub sk_pr: Secret,
+}
+
+/// SK_ai, SK_ar, SK_ei and SK_er, one behind the other.
+#[derive(Clone, Debug)]
+pub struct MessageKeys {
+    keys: Secret,
+    /// Length of SK_ai and of SK_ar.
+    a: usize,
+}
+
+impl MessageKeys {
+    /// SK_ai and SK_ar; empty with an AEAD cipher.
+    pub fn integ(&self) -> [&[u8]; 2] {
+        let (keys, _) = self.keys.expose().split_at(2 * self.a);
+        keys.split_at(self.a).into()
+    }
+
+    /// SK_ei and SK_er, the salt at the end of each.
+    pub fn encr(&self) -> [&[u8]; 2] {
+        let (_, keys) = self.keys.expose().split_at(2 * self.a);
+        keys.split_at(keys.len() / 2).into()
+    }
 }
 
 impl IkeKeys {
@@ -119,8 +129,9 @@ impl IkeKeys {
     /// # Errors
     /// When `algs` are not those the keys were derived for.
     pub fn ciphers(&self, algs: &IkeAlgs) -> Result<(IkeCipher, IkeCipher), BadKey> {
-        let initiator = IkeCipher::new(algs.encr, algs.integ, &self.sk_ei, &self.sk_ai)?;
-        let responder = IkeCipher::new(algs.encr, algs.integ, &self.sk_er, &self.sk_ar)?;
+        let ([ei, er], [ai, ar]) = (self.messages.encr(), self.messages.integ());
+        let initiator = IkeCipher::new(algs.encr, algs.integ, ei, ai)?;
+        let responder = IkeCipher::new(algs.encr, algs.integ, er, ar)?;
         Ok((initiator, responder))
     }
 }

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use ravelin_crypto::ikev2::{IkeAlgs, IkeCipher, IkeKeys};
+use ravelin_crypto::ikev2::{IkeAlgs, IkeCipher, IkeKeys, MessageKeys};
 use ravelin_crypto::{BadKey, Forged, SecureRandom};
 use ravelin_types::proposal::IkeSuite;
 use ravelin_types::selector::TrafficSelector;
@@ -33,8 +33,8 @@ const FRAGMENT_FIELDS_LEN: usize = 4;
 pub(crate) struct Protection {
     ours: IkeCipher,
     theirs: IkeCipher,
-    /// SK_ei, SK_er, SK_ai and SK_ar as they are, for whoever asks to read along.
-    keys: [Secret; 4],
+    /// As they are, for whoever asks to read along.
+    keys: MessageKeys,
     /// Whether both sides take fragments.
     pub(crate) fragments: bool,
     /// Of requests and of responses.
@@ -47,14 +47,13 @@ impl Protection {
         let (from_initiator, from_responder) = keys.ciphers(algs)?;
         let (ours, theirs) =
             if initiator { (from_initiator, from_responder) } else { (from_responder, from_initiator) };
-        let keys = [&keys.sk_ei, &keys.sk_er, &keys.sk_ai, &keys.sk_ar].map(Secret::clone);
-        Ok(Protection { ours, theirs, keys, fragments: false, parts: Default::default() })
+        Ok(Protection { ours, theirs, keys: keys.messages.clone(), fragments: false, parts: Default::default() })
     }
 
     /// The keys, of an IKE SA with these SPIs and algorithms.
     pub(crate) fn secrets(&self, spis: (IkeSpi, IkeSpi), suite: IkeSuite) -> IkeSecrets {
-        let [ei, er, ai, ar] = self.keys.clone();
-        IkeSecrets::V2 { spis, suite, encr: [ei, er], integ: [ai, ar] }
+        let (encr, integ) = (self.keys.encr().map(Secret::from), self.keys.integ().map(Secret::from));
+        IkeSecrets::V2 { spis, suite, encr, integ }
     }
 
     /// `HDR, SK {payloads}`, or `HDR, SKF {part of the payloads}` several times.

@@ -57,7 +57,7 @@ fn captured(encr: &dyn EncrAlg, integ: Option<&dyn IntegAlg>, vector: &Captured)
     let case = &vector.case;
     assert_eq!(vector.encr_key.len(), usize::from(vector.bits) / 8 + encr.salt_len(), "{case}: key length");
     let (encr_key, integ_key) = (Secret::from(&*vector.encr_key), Secret::from(&*vector.integ_key));
-    let mut cipher = IkeCipher::new(encr, integ, &encr_key, &integ_key).expect(case);
+    let mut cipher = IkeCipher::new(encr, integ, encr_key.expose(), integ_key.expose()).expect(case);
     let message = [&*vector.head, &*vector.body].concat();
     assert_eq!(cipher.open(&message, vector.head.len()).expect(case), *vector.inner, "{case}: open");
     assert_eq!(cipher.body_len(vector.inner.len()), vector.body.len(), "{case}: length");
@@ -75,8 +75,8 @@ fn tampered(encr: &dyn EncrAlg, bits: u16, integ: Option<&dyn IntegAlg>) {
     let case = format!("{} {bits} with {:?}", encr.id(), integ.map(IntegAlg::id));
     let encr_key = Secret::new((0..usize::from(bits) / 8 + encr.salt_len()).map(|i| i as u8).collect());
     let integ_key = Secret::new((0..integ.map_or(0, IntegAlg::key_len)).map(|i| i as u8 ^ 0xff).collect());
-    let mut sender = IkeCipher::new(encr, integ, &encr_key, &integ_key).expect(&case);
-    let receiver = IkeCipher::new(encr, integ, &encr_key, &integ_key).expect(&case);
+    let mut sender = IkeCipher::new(encr, integ, encr_key.expose(), integ_key.expose()).expect(&case);
+    let receiver = IkeCipher::new(encr, integ, encr_key.expose(), integ_key.expose()).expect(&case);
     let mut rng = SeededRandom::new(u64::from(bits));
     let head = *b"the IKE header and the generic header";
     let mut last_iv = Vec::new();

@@ -6,7 +6,6 @@ use ravelin_crypto::ikev2::IkeCipher;
 use ravelin_ike::explain::Part;
 use ravelin_ike::{Command, Config, IkeSecrets, Transmit, limits};
 use ravelin_testkit::SeededRandom;
-use ravelin_types::Secret;
 use ravelin_types::transform::{Additional, EncrId, KeMethod, Transform};
 use ravelin_wire::ike::v2::{Chain, Message, NotifyType, Payload, emit_head, parse_chain};
 
@@ -245,7 +244,7 @@ fn rewritten(message: &Transmit, host: &Host, change: impl FnOnce(&mut Vec<Paylo
     let aead = provider().encr(EncrId::AES_GCM_16).unwrap();
     let parsed = Message::parse(&message.data).unwrap();
     let by = usize::from(parsed.header.flags.is_response());
-    let mut cipher = IkeCipher::new(aead, None, &encr[by], &Secret::default()).unwrap();
+    let mut cipher = IkeCipher::new(aead, None, encr[by].expose(), &[]).unwrap();
     let protected = parsed.protected.unwrap();
     let inner = cipher.open(&message.data, protected.body_at).unwrap();
     let mut payloads = parse_chain(protected.first, &inner).unwrap();

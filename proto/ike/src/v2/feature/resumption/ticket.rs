@@ -109,7 +109,7 @@ impl Keys {
         let Some(alg) = crypto.encr(EncrId::AES_GCM_16) else { return };
         let mut bytes = vec![0; 32 + alg.salt_len()];
         rng.fill(&mut bytes);
-        let cipher = IkeCipher::new(alg, None, &Secret::new(bytes), &Secret::default()).ok();
+        let cipher = IkeCipher::new(alg, None, Secret::new(bytes).expose(), &[]).ok();
         self.current = cipher.map(|cipher| Key { number: self.next_key, made: now, cipher });
         self.next_key = self.next_key.wrapping_add(1);
     }

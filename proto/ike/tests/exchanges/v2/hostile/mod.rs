@@ -14,7 +14,7 @@ use ravelin_crypto::ikev2::IkeCipher;
 use ravelin_ike::{IkeSecrets, Transmit};
 use ravelin_testkit::SeededRandom;
 use ravelin_types::transform::EncrId;
-use ravelin_types::{IkeSpi, Secret, Spi};
+use ravelin_types::{IkeSpi, Spi};
 use ravelin_wire::ike::header::Header;
 use ravelin_wire::ike::v2::{Chain, Message, NotifyType, Payload, emit_head, parse_chain};
 
@@ -65,7 +65,7 @@ fn said_otherwise(keyed: &Host, message: &Transmit, change: impl FnOnce(&mut Hea
     let Some(IkeSecrets::V2 { encr, .. }) = keyed.endpoint.secrets(our_spi) else { panic!("no keys") };
     let key = &encr[usize::from(!header.flags.is_initiator())];
     let aead = provider().encr(EncrId::AES_GCM_16).unwrap();
-    let mut cipher = IkeCipher::new(aead, None, key, &Secret::default()).unwrap();
+    let mut cipher = IkeCipher::new(aead, None, key.expose(), &[]).unwrap();
     let protected = protected.unwrap();
     let inner = cipher.open(&message.data, protected.body_at).unwrap();
     let mut payloads = parse_chain(protected.first, &inner).unwrap();
