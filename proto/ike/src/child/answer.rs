@@ -27,8 +27,8 @@ pub(crate) struct Wanted {
     pub(crate) tfc_declined: bool,
     /// As sent.
     sent: Selectors,
-    /// With the addresses as we see them, for transport mode.
-    seen: Selectors,
+    /// With the addresses as we see them, for transport mode, where these are others.
+    seen: Option<Selectors>,
     pub(crate) original: Option<OriginalAddresses>,
 }
 
@@ -41,10 +41,10 @@ impl Wanted {
         tfc_declined: bool,
         ends: &Ends,
     ) -> Self {
-        let mut seen = sent.clone();
-        let mut original = None;
+        let (mut seen, mut original) = (None, None);
         if transport && ends.nat.any() {
             original = told.or_else(|| nat::original(&sent.initiator, &sent.responder));
+            let seen = seen.insert(sent.clone());
             if ends.nat.theirs {
                 seen.initiator = nat::substitute(&seen.initiator, ends.peer.ip());
             }
@@ -58,7 +58,7 @@ impl Wanted {
     /// The selectors as they are judged in this mode.
     pub(crate) fn in_mode(&self, mode: Mode) -> &Selectors {
         match mode {
-            Mode::Transport => &self.seen,
+            Mode::Transport => self.seen.as_ref().unwrap_or(&self.sent),
             Mode::Tunnel => &self.sent,
         }
     }

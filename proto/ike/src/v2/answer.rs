@@ -5,7 +5,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use ravelin_types::options::Processors;
-use ravelin_types::policy::Mode;
+use ravelin_types::policy::{Mode, PolicyId};
 use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::transform::{KeMethod, Transform};
 use ravelin_types::{Cpi, Identity, Spi};
@@ -20,7 +20,7 @@ use crate::child::{ChildSa, Terms, ipcomp as compression};
 use crate::children::Children;
 use crate::config::{ChildPolicy, Remote};
 use crate::context::Core;
-use crate::error::{Error, Place};
+use crate::error::Error;
 use crate::ike_sa::Ends;
 use crate::negotiate::{self, ChildKe, Selectors};
 use crate::view::Labels;
@@ -41,7 +41,7 @@ pub(crate) struct ChildAnswer {
 
 impl ChildAnswer {
     /// Judges the offer of the peer `with` of a remote. `old` is the Child SA it shall replace. The policy goes into
-    /// `place` once it is known.
+    /// `policy` once it is known.
     pub(crate) fn to(
         payloads: &Payloads,
         (remote, peer): (&Remote, &Identity),
@@ -49,20 +49,20 @@ impl ChildAnswer {
         exchange: ChildKe,
         ends: &Ends,
         core: &Core,
-        place: &mut Place,
+        policy: &mut Option<PolicyId>,
     ) -> Result<Self, Error> {
         let wanted = Wanted::new(payloads, ends)?;
         let inside = virtual_link::inside(payloads, exchange, ends, remote, core);
         let policies = match old {
             Some(old) => {
-                place.policy = Some(old.policy.policy.id);
+                *policy = Some(old.policy.policy.id);
                 vec![core.policy(old.policy.policy.id).unwrap_or_else(|| old.policy.clone())]
             }
             None => candidates(core.policies(), (&remote.name, peer)),
         };
         let found = find(&policies, &wanted, &inside, ends)?;
         let more_possible = old.is_none() && more_possible(&found, &policies, &wanted, &inside, ends);
-        place.policy = Some(found.policy.policy.id);
+        *policy = Some(found.policy.policy.id);
 
         let sa = payloads.sa()?;
         let with_ke = exchange != ChildKe::None;
@@ -135,7 +135,7 @@ impl ChildAnswer {
         let inbound = core.child_spi(ends.our_spi());
         let cpis = self.compression.and_then(|outbound| Some((compression::label(inbound, core)?, outbound)));
         self.terms.ipcomp = cpis.map(|(inbound, outbound)| Labels { inbound, outbound: Some(outbound) });
-        let proposal = Proposal { protocol: self.terms.suite.protocol(), transforms: self.transforms.clone() };
+        let proposal = Proposal { protocol: self.terms.suite.protocol(), transforms: core::mem::take(&mut self.transforms) };
         let sa = Payload::Sa(Sa(vec![OfferedProposal { number: self.number, spi: inbound.into(), proposal }]));
         let fragments = self.terms.later_fragments.then(later_fragments);
         let siblings = self.has_siblings.then(resources::notify);

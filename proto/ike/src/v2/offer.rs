@@ -77,11 +77,10 @@ impl ChildOffer {
             return Err(Disagreement::new(Part::Mode, words(mode), words(self.mode())).into());
         }
         let aggfrag = aggfrag::accepted(payloads, &self.policy, self.aggfrag, core)?;
-        let answer = Selectors { initiator: selectors(payloads.tsi()?), responder: selectors(payloads.tsr()?) };
-        let mut kept = answer.clone();
+        let mut kept = said(payloads)?;
         let mut original = None;
         if transport && ends.nat.any() {
-            original = nat::original(&answer.responder, &answer.initiator);
+            original = nat::original(&kept.responder, &kept.initiator);
             if original.is_none() {
                 return Err(Error::Violation("selectors of transport mode with more than one address"));
             }
@@ -92,9 +91,12 @@ impl ChildOffer {
                 kept.initiator = nat::substitute(&kept.initiator, ends.local.ip());
             }
         }
-        let beyond = |ours: &Selectors| Disagreement::new(Part::TrafficSelectors, answer.lines(), ours.lines());
+        let beyond = |ours: &Selectors| match said(payloads) {
+            Ok(theirs) => Disagreement::new(Part::TrafficSelectors, theirs.lines(), ours.lines()).into(),
+            Err(error) => error,
+        };
         if !kept.within(self.selectors()) {
-            return Err(beyond(self.selectors()).into());
+            return Err(beyond(self.selectors()));
         }
         if let Some(inside) = assigned {
             // RFC 7296 §2.19: of what was asked for before there was an address, the traffic of that address is left.
@@ -103,7 +105,7 @@ impl ChildOffer {
             kept = kept.narrowed(&allowed).ok_or_else(|| beyond(&allowed))?;
         }
         if !self.is_like_its_sibling(&kept) {
-            return Err(beyond(self.selectors()).into());
+            return Err(beyond(self.selectors()));
         }
         let ipcomp = self.cpi.zip(ipcomp::accepted(payloads)).map(|(inbound, told)| Labels {
             inbound,
@@ -129,6 +131,11 @@ impl ChildOffer {
             aggfrag,
         })
     }
+}
+
+/// The selectors of an answer.
+fn said(payloads: &Payloads) -> Result<Selectors, Error> {
+    Ok(Selectors { initiator: selectors(payloads.tsi()?), responder: selectors(payloads.tsr()?) })
 }
 
 /// An SA payload of numbered proposals.

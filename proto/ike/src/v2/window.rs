@@ -9,7 +9,6 @@
 //! rekey of the IKE SA until it is said anew, that is one.
 //! Read RFC 7296 §2.1 to §2.3 before changing this file.
 
-use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::config::Remote;
@@ -57,24 +56,22 @@ struct Kept {
 
 impl Default for MessageWindow {
     fn default() -> Self {
-        Self::after_initial(0, 0, None)
+        Self::after_initial(0, 0)
     }
 }
 
 impl MessageWindow {
-    /// Counters of an IKE SA whose initial exchanges are over: `sent` of ours, `received` of the peer's. `response` is
-    /// the answer to the last of the latter.
-    pub(crate) fn after_initial(sent: u32, received: u32, response: Option<Sealed>) -> Self {
-        let last = received.saturating_sub(1);
-        let answers = response.map_or_else(Vec::new, |response| vec![Kept { id: last, response, repeated: 0 }]);
+    /// Counters of an IKE SA whose initial exchanges are over: `sent` of ours, `received` of the peer's, the last of which is
+    /// being answered.
+    pub(crate) fn after_initial(sent: u32, received: u32) -> Self {
         MessageWindow {
             next_request: sent,
             sends: 1,
             takes: 1,
             missing: received,
             synchronized: None,
-            latest: last,
-            answers,
+            latest: received.saturating_sub(1),
+            answers: Vec::new(),
         }
     }
 
@@ -152,6 +149,8 @@ impl MessageWindow {
 
     /// Notes the answer to the request that is being answered.
     pub(crate) fn answered(&mut self, response: Sealed) {
+        // One is kept, as a rule, and of very many IKE SAs: no room for more.
+        self.answers.reserve_exact(1);
         self.answers.push(Kept { id: self.latest, response, repeated: 0 });
         while self.answers.iter().any(|kept| kept.id == self.missing) {
             let Some(next) = self.missing.checked_add(1) else { break };
@@ -166,6 +165,7 @@ impl MessageWindow {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec;
 
     fn answer(window: &mut MessageWindow, id: u32) {
         assert_eq!(window.arrived(id), Arrival::New, "{id}");
@@ -190,7 +190,8 @@ mod tests {
 
     #[test]
     fn answers_in_any_order_and_keeps_as_many_as_it_takes() {
-        let mut window = MessageWindow::after_initial(0, 2, Some(Sealed::whole(vec![1])));
+        let mut window = MessageWindow::after_initial(0, 2);
+        window.answered(Sealed::whole(vec![1]));
         window.told(3);
         assert_eq!(window.arrived(1), Arrival::Repeated);
         assert_eq!(window.arrived(5), Arrival::Outside);
@@ -231,7 +232,7 @@ mod tests {
     // RFC 6311 §5.1 and the examples of §9.
     #[test]
     fn a_new_member_of_a_cluster_goes_on_where_nobody_was() {
-        let mut window = MessageWindow::after_initial(8, 3, None);
+        let mut window = MessageWindow::after_initial(8, 3);
         window.told(5);
         for id in [4, 5, 6, 7] {
             answer(&mut window, id);
@@ -251,7 +252,7 @@ mod tests {
 
     #[test]
     fn message_ids_end() {
-        let mut window = MessageWindow::after_initial(u32::MAX - 1, 0, None);
+        let mut window = MessageWindow::after_initial(u32::MAX - 1, 0);
         assert_eq!(window.next_request(), Some(u32::MAX - 1));
         assert_eq!(window.next_request(), None);
     }

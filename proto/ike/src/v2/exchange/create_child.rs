@@ -366,7 +366,7 @@ pub(crate) fn respond(
     let sent = sent_ke(payloads);
     let replaced = old.and_then(|old| sa.children.get(&old));
     let (with, replaced) = ((&*sa.remote, &sa.identities.1), replaced.map(Box::as_ref));
-    let answer = ChildAnswer::to(payloads, with, replaced, ChildKe::Fresh(sent), ends, core, place)?;
+    let answer = ChildAnswer::to(payloads, with, replaced, ChildKe::Fresh(sent), ends, core, &mut place.policy)?;
     let mut answer = if old.is_none() { answer.beside(&sa.children, payloads, core)? } else { answer };
     let exchanged = match answer.terms.ke {
         None => None,

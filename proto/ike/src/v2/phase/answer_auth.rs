@@ -48,7 +48,7 @@ use crate::v2::feature::{
     certificate_wish, childless, configuration, crash_detection, full_transcript, initial_contact, message_id_sync,
     mobike, multiple_auth, ppk, resumption, window_size,
 };
-use crate::v2::message::Payloads;
+use crate::v2::message::{Payloads, USUAL_PAYLOADS};
 use crate::v2::window::MessageWindow;
 
 /// An IKE_AUTH request whose sender is a remote if its AUTH is proven.
@@ -72,7 +72,10 @@ pub(crate) struct Request {
 impl Request {
     /// `IDr, [CERT, ...], [AUTH]`
     pub(super) fn head(&self, proven: Proven) -> Vec<Payload> {
-        [Payload::IdR(self.id.clone())].into_iter().chain(proven.certificates).chain(proven.auth).collect()
+        let mut head = Vec::with_capacity(USUAL_PAYLOADS);
+        head.push(Payload::IdR(self.id.clone()));
+        head.extend(proven.certificates.into_iter().chain(proven.auth));
+        head
     }
 
     /// The next remote that it may be of. `false`: there is none left.
@@ -160,7 +163,10 @@ impl InitAnswered {
 
     /// The configuration may have changed since: whoever is not in it any more is nobody.
     fn refresh(&mut self, core: &Core) {
-        self.candidates = self.candidates.iter().filter_map(|old| core.current(old)).collect();
+        if self.edition != core.edition {
+            self.edition = core.edition;
+            self.candidates = self.candidates.iter().filter_map(|old| core.current(old)).collect();
+        }
     }
 
     /// What follows on a request that may be of a remote.
@@ -425,8 +431,7 @@ impl InitAnswered {
                 return None;
             }
         };
-        let window =
-            MessageWindow::after_initial(0, init.next_id + 1, Some(response.clone())).agreed(&remote, &payloads);
+        let window = MessageWindow::after_initial(0, init.next_id + 1).agreed(&remote, &payloads);
         let ends = Ends { if_ids: core.interfaces_of(&remote), ..ends };
         let mut established = Established::new(
             Origin {
@@ -457,6 +462,7 @@ impl InitAnswered {
             established.children.add(child, None, core);
         }
         core.send(at, &response, 0);
+        established.window.answered(response);
         if elsewhere.is_none() {
             initial_contact::replace(&ends, &established.remote, &established.identities, core);
         }
@@ -473,14 +479,14 @@ fn first_child(
     answer: &mut Vec<Payload>,
     core: &mut Core,
 ) -> Option<Agreement> {
-    let mut place = ends.place(&remote.name, "IKE_AUTH", None);
+    let mut policy = None;
     let child = configured.and_then(|reply| {
         answer.extend(reply);
         // RFC 6023 §5: not with IKE_AUTH.
         if payloads.sa().is_err() {
             return Ok(None);
         }
-        let child = ChildAnswer::to(payloads, (remote, peer), None, ChildKe::None, ends, core, &mut place)?;
+        let child = ChildAnswer::to(payloads, (remote, peer), None, ChildKe::None, ends, core, &mut policy)?;
         let child = child.beside(&Children::default(), payloads, core)?;
         let keymat = keymat(core, init.algs.prf, &init.keys.sk_d, &child.terms.suite, &[], init.nonces())?;
         Ok(Some((child, keymat)))
@@ -497,7 +503,7 @@ fn first_child(
         Err(error) => {
             // RFC 7296 §2.21.2: the IKE SA stands without it.
             answer.push(Payload::Notify(error.notify()));
-            core.failed(error.failure(place));
+            core.failed(error.failure(ends.place(&remote.name, "IKE_AUTH", policy)));
             None
         }
     }

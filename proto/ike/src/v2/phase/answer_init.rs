@@ -56,6 +56,8 @@ use crate::v2::rules;
 pub(crate) struct InitAnswered {
     /// The remotes that the peer may turn out to be, likeliest first; never empty.
     pub(crate) candidates: Vec<Arc<Remote>>,
+    /// Of the configuration that they are of.
+    pub(crate) edition: u64,
     pub(crate) expire_at: Instant,
     pub(crate) init: InitExchange,
     /// The exchange of its last request that verifies.
@@ -183,7 +185,7 @@ fn answer(header: &Header, payloads: &Payloads, datagram: Datagram<'_>, core: &m
             if agreed.ke != Some(ke.method) {
                 return Err(Error::WrongKe(agreed.suite.ke));
             }
-            match build(spi_i, payloads, &agreed, candidates, datagram, core) {
+            match build(spi_i, payloads, agreed, candidates, datagram, core) {
                 Err(Error::PutOff) => {
                     core.put_off_first(key, datagram);
                     return Ok(());
@@ -200,6 +202,7 @@ fn answer(header: &Header, payloads: &Payloads, datagram: Datagram<'_>, core: &m
     core.transmit(datagram.way(), init.response.clone());
     let phase = InitAnswered {
         candidates,
+        edition: core.edition,
         expire_at: core.now + limits::HALF_OPEN_LIFETIME,
         init,
         heard: header.exchange,
@@ -242,7 +245,7 @@ fn candidates(datagram: Datagram<'_>, core: &Core) -> Vec<Arc<Remote>> {
 /// The first candidate's suite, and all candidates that it suits.
 fn agree(
     payloads: &Payloads,
-    candidates: Vec<Arc<Remote>>,
+    mut candidates: Vec<Arc<Remote>>,
     core: &Core,
 ) -> Result<(Agreed<IkeSuite>, Vec<Arc<Remote>>), Error> {
     let offered = &payloads.sa()?.0;
@@ -252,22 +255,19 @@ fn agree(
         |remote: &Arc<Remote>| negotiate::ike(offered, &core.offer(&remote.proposals, true), sent, more, &core.crypto);
     let mut refusal = None;
     let mut agreed: Option<Agreed<IkeSuite>> = None;
-    let mut suited = Vec::new();
-    for remote in candidates {
-        match (judge(&remote), &agreed) {
-            (Ok(first), None) => {
-                agreed = Some(first);
-                suited.push(remote);
-            }
-            (Ok(other), Some(first)) if (other.suite, &other.additional) == (first.suite, &first.additional) => {
-                suited.push(remote)
-            }
-            (Ok(_), Some(_)) => {}
-            (Err(error), _) => refusal = refusal.or(Some(error)),
+    candidates.retain(|remote| match (judge(remote), &agreed) {
+        (Ok(first), None) => {
+            agreed = Some(first);
+            true
         }
-    }
+        (Ok(other), Some(first)) => (other.suite, &other.additional) == (first.suite, &first.additional),
+        (Err(error), _) => {
+            refusal.get_or_insert(error);
+            false
+        }
+    });
     match (agreed, refusal) {
-        (Some(agreed), _) => Ok((agreed, suited)),
+        (Some(agreed), _) => Ok((agreed, candidates)),
         (None, Some(refusal)) => Err(refusal.into()),
         (None, None) => Err(Error::Misuse("no remote is configured")),
     }
@@ -302,7 +302,7 @@ pub(super) fn ends(
 fn build(
     spi_i: IkeSpi,
     payloads: &Payloads,
-    agreed: &Agreed<IkeSuite>,
+    agreed: Agreed<IkeSuite>,
     candidates: Vec<Arc<Remote>>,
     datagram: Datagram<'_>,
     core: &mut Core,
@@ -322,7 +322,8 @@ fn build(
     protection.fragments = ends.stream.is_none() && fragmentation::supported(payloads);
 
     let number = payloads.sa()?.0.get(agreed.index).map_or(1, |offered| offered.number);
-    let proposal = Proposal { protocol: ProtocolId::IKE, transforms: agreed.transforms.clone() };
+    let additional = agreed.transforms.iter().any(|transform| matches!(transform, Transform::AddKe(..)));
+    let proposal = Proposal { protocol: ProtocolId::IKE, transforms: agreed.transforms };
     let mut answer = Vec::with_capacity(USUAL_PAYLOADS);
     answer.push(Payload::Sa(Sa(vec![OfferedProposal { number, spi: AnySpi::None, proposal }])));
     answer.push(Payload::Ke(Ke { method: agreed.suite.ke, data: public }));
@@ -347,7 +348,6 @@ fn build(
     let (ppks, notify) = ppk::answer(payloads, &candidates);
     answer.extend(notify);
     // RFC 9370 §2.2.1: without it the initiator must not understand the types in our answer; RFC 9867 §3.1: nor a PPK.
-    let additional = agreed.transforms.iter().any(|transform| matches!(transform, Transform::AddKe(..)));
     if additional || matches!(ppks, Ppking::Due) {
         answer.push(intermediate::notify());
     }
@@ -364,7 +364,7 @@ fn build(
         full_transcript,
         accepts: Accepts { hashes, methods: None },
         list_due,
-        additional: agreed.additional.clone(),
+        additional: agreed.additional,
         ppks,
         redirects: redirect::announced(payloads),
         nat_traversal: traverses,

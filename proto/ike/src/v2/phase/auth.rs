@@ -442,9 +442,9 @@ impl AuthRequested {
         let AuthRequested { remote, wants, init, offer, .. } = *self;
         let resumed = init.resumed.is_some();
         let until = init.resumed.as_ref().and_then(|session| session.until);
-        let place = ends.place(&remote.name, "IKE_AUTH", policy(offer.as_ref()));
+        let asked = policy(offer.as_ref());
         let identities = (remote.local_id.clone(), peer);
-        let window = MessageWindow::after_initial(init.next_id + 1, 0, None).agreed(&remote, payloads);
+        let window = MessageWindow::after_initial(init.next_id + 1, 0).agreed(&remote, payloads);
         let mobike = mobike::agreed(&remote, init.nat_traversal, payloads, &ends, core);
         let cluster = message_id_sync::agreed(&remote, payloads);
         let ends = Ends { if_ids: core.interfaces_of(&remote), ..ends };
@@ -473,7 +473,7 @@ impl AuthRequested {
             let followed = to
                 .and_then(|to| redirect::follow(&established.remote, (ends.peer.ip(), to), wants, ends.replaces, core));
             if let Err(error) = followed {
-                core.failed(error.failure(place));
+                core.failed(error.failure(ends.place(&established.remote.name, "IKE_AUTH", asked)));
             }
             established.close(DownReason::Redirected);
             return Box::new(established).go_on(ends, core);
@@ -491,6 +491,7 @@ impl AuthRequested {
                 } else {
                     core.table.release(offer.inbound);
                 }
+                let place = ends.place(&established.remote.name, "IKE_AUTH", asked);
                 core.failed(error.failure_with_offer(place, |part| offer.lines(part)));
             }
         }
@@ -561,13 +562,12 @@ impl AuthRequested {
         }
         let peer = self.peer.as_ref().map_or(&self.remote.remote_id, |id| &id.identity);
         offer.policy.check_peer(&self.remote.proved(peer))?;
-        let inside = core.inside(ends, &self.remote);
-        let asked = self.remote.internal.asks();
-        if inside.ours.is_empty() {
+        let inside = self.remote.internal.asks().then(|| core.inside(ends, &self.remote));
+        if inside.as_ref().is_some_and(|inside| inside.ours.is_empty()) {
             let ours = vec!["an internal address".into()];
             return Err(Error::NoAddress(Disagreement::new(Part::InternalAddress, vec![], ours)));
         }
-        let terms = offer.accept(payloads, ChildKe::None, asked.then_some(&inside), ends, core)?;
+        let terms = offer.accept(payloads, ChildKe::None, inside.as_ref(), ends, core)?;
         let init = &self.init;
         let keymat = keymat(core, init.algs.prf, &init.keys.sk_d, &terms.suite, &[], init.nonces())?;
         Ok(Agreement {

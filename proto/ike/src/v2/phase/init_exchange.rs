@@ -1,5 +1,6 @@
 //! What the first exchange leaves for those after it.
 
+use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
@@ -191,16 +192,16 @@ impl InitExchange {
     }
 
     /// What an AUTH that came as `auth` is, as the responder judges it (RFC 8784 §3).
-    pub(crate) fn take_up(&mut self, judged: Judged, auth: &Auth) -> Auth {
+    pub(crate) fn take_up<'a>(&mut self, judged: Judged, auth: &'a Auth) -> Cow<'a, Auth> {
         match judged {
-            Judged::Plain => auth.clone(),
+            Judged::Plain => Cow::Borrowed(auth),
             Judged::Mixed(ppk) => {
                 self.mix(ppk);
-                auth.clone()
+                Cow::Borrowed(auth)
             }
             Judged::Without(plain) => {
                 self.ppks = Ppking::Named(None);
-                plain
+                Cow::Owned(plain)
             }
         }
     }
