@@ -135,7 +135,8 @@ impl ChildAnswer {
         let inbound = core.child_spi(ends.our_spi());
         let cpis = self.compression.and_then(|outbound| Some((compression::label(inbound, core)?, outbound)));
         self.terms.ipcomp = cpis.map(|(inbound, outbound)| Labels { inbound, outbound: Some(outbound) });
-        let proposal = Proposal { protocol: self.terms.suite.protocol(), transforms: core::mem::take(&mut self.transforms) };
+        let proposal =
+            Proposal { protocol: self.terms.suite.protocol(), transforms: core::mem::take(&mut self.transforms) };
         let sa = Payload::Sa(Sa(vec![OfferedProposal { number: self.number, spi: inbound.into(), proposal }]));
         let fragments = self.terms.later_fragments.then(later_fragments);
         let siblings = self.has_siblings.then(resources::notify);
