@@ -24,7 +24,7 @@ fn refused(mut lab: Lab, words: &str) {
     assert!(there.to_string().contains(words), "{there}");
     let here = lab.a.failures().remove(0);
     let by = match here.part {
-        Part::NotBelieved(Means::Certificate) => "by the certificate C=CH, O=Ravelin, CN=a",
+        Part::NotBelieved(Means::Certificate) => "by the certificate C=CH, O=Ravelin, CN=",
         Part::NotBelieved(Means::PublicKey) => "by a public key without a certificate",
         other => panic!("{other}"),
     };
