@@ -261,12 +261,7 @@ impl Endpoint {
         if let Some((_, spi)) = established {
             self.core.with_ike(spi, |sa, _, _| sa.want(want));
         } else if let Some((_, spi)) = begun {
-            if let Some(mut sa) = self.core.table.take(spi) {
-                if let Some(wants) = sa.wants() {
-                    want.add_to(wants);
-                }
-                self.core.table.insert(sa);
-            }
+            self.join(spi, |wants| want.add_to(wants));
         } else if self.core.hosts.join(&remote.name, want) {
             // It begins once it is known where.
         } else if remote.initiate {
@@ -285,12 +280,25 @@ impl Endpoint {
 
     /// An IKE SA is wanted for its own sake.
     fn want_ike(&mut self, name: &str) {
-        let there = |spi: &IkeSpi| self.core.table.get(*spi).is_some_and(|sa| sa.is_active() || sa.is_begun());
-        if self.core.table.with_remote(name).iter().any(there) || self.core.hosts.waits_for(name) {
+        let spis = self.core.table.with_remote(name);
+        let is = |spi: &IkeSpi, such: fn(&IkeSa) -> bool| self.core.table.get(*spi).is_some_and(such);
+        if spis.iter().any(|spi| is(spi, IkeSa::is_active)) || self.core.hosts.waits_for(name) {
+            return;
+        }
+        if let Some(begun) = spis.iter().find(|spi| is(spi, IkeSa::is_begun)) {
+            self.join(*begun, |_| ());
             return;
         }
         if let Some(remote) = self.core.remote(name).filter(|remote| remote.initiate) {
             gateways::begin(&remote, Vec::new(), None, &mut self.core);
+        }
+    }
+
+    /// Somebody more waits for this IKE SA that we are beginning.
+    fn join(&mut self, spi: IkeSpi, act: impl FnOnce(&mut Vec<Want>)) {
+        if let Some(mut sa) = self.core.table.take(spi) {
+            sa.join().map(act);
+            self.core.table.insert(sa);
         }
     }
 

@@ -271,9 +271,10 @@ impl IkeSa {
         !self.ends.initiator && either!(&self.phase, of => of.is_half_open())
     }
 
-    /// What is wanted of it once it is there, while we are beginning it.
-    pub(crate) fn wants(&mut self) -> Option<&mut Vec<Want>> {
-        either!(&mut self.phase, of => of.wants())
+    /// Somebody more waits for it, while we are beginning it: what is wanted of it once it is there. What goes wrong from here on
+    /// is told, whatever was told before.
+    pub(crate) fn join(&mut self) -> Option<&mut Vec<Want>> {
+        either!(&mut self.phase, of => of.join())
     }
 
     /// Whether it is there to be used.

@@ -73,9 +73,10 @@ impl Phase {
         self.established().is_none()
     }
 
-    pub(crate) fn wants(&mut self) -> Option<&mut Vec<Want>> {
+    /// [`IkeSa::join`](crate::ike_sa::IkeSa::join)
+    pub(crate) fn join(&mut self) -> Option<&mut Vec<Want>> {
         match self {
-            Phase::Opening(opening) if opening.is_ours() => Some(&mut opening.wants),
+            Phase::Opening(opening) if opening.is_ours() => Some(opening.join()),
             _ => None,
         }
     }

@@ -11,7 +11,7 @@ use super::feature::crash_detection;
 use super::message::Payloads;
 use super::phase::{Phase, answer_init};
 use crate::context::Core;
-use crate::error::Error;
+use crate::error::{Error, Place};
 use crate::ike_sa::{self, Ends, IkeSa};
 use crate::input::Datagram;
 
@@ -110,6 +110,9 @@ fn other_version(header: Header, datagram: Datagram<'_>, core: &mut Core) {
     core.counters.version += 1;
     if !header.flags.is_response() && core.may_react() {
         unprotected(header, Notify::new(NotifyType::INVALID_MAJOR_VERSION, Vec::new()), None, datagram, core);
+        let address = datagram.remote.ip();
+        let place = Place { remote: core.remote_name(address), address, policy: None, exchange: "IKE_SA_INIT" };
+        core.failed(Error::Violation("a message of a later version than IKEv2").failure(place));
     }
 }
 

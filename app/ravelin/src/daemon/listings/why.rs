@@ -186,7 +186,7 @@ fn changes(failure: &Failure, entry: Option<&RemoteEntry>, policy: Option<&str>)
     for gap in &failure.gaps {
         let (flag, what) = (flag(gap, of_ike), kind(gap));
         lines.push(match (gap.theirs.is_empty(), gap.ours.is_empty()) {
-            (false, true) => format!("the peer wants a {what}: {command} ... {flag} {}", gap.theirs.join(",")),
+            (false, true) => format!("the peer wants {what} as well: {command} ... {flag} {}", gap.theirs.join(",")),
             (true, _) => format!("the peer has no {what}, and this side wants one: leave {flag} out of {command}"),
             (false, false) => {
                 format!("here: {command} ... {flag} {}, or there: {}", gap.theirs.join(","), gap.ours.join(","))

@@ -76,7 +76,7 @@ pub(crate) struct Opening {
     /// Its repetition, where we began.
     retry: Option<Retry>,
     expire_at: Instant,
-    /// A failure was reported; those of unprotected messages are reported once.
+    /// A failure was reported; those of unprotected messages are reported once to each who waits.
     reported: bool,
 }
 
@@ -108,6 +108,12 @@ impl Opening {
     /// Name of the likeliest remote.
     pub(crate) fn remote_name(&self) -> &str {
         self.remotes.first().map_or("", |remote| &remote.name)
+    }
+
+    /// [`IkeSa::join`](crate::ike_sa::IkeSa::join)
+    pub(crate) fn join(&mut self) -> &mut Vec<Want> {
+        self.reported = false;
+        &mut self.wants
     }
 
     /// For listings.

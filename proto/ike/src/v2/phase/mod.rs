@@ -206,10 +206,11 @@ impl Phase {
         }
     }
 
-    pub(crate) fn wants(&mut self) -> Option<&mut Vec<Want>> {
+    /// [`IkeSa::join`]
+    pub(crate) fn join(&mut self) -> Option<&mut Vec<Want>> {
         match self {
             Phase::Opening(phase) => Some(&mut phase.wants),
-            Phase::InitRequested(phase) => Some(&mut phase.wants),
+            Phase::InitRequested(phase) => Some(phase.join()),
             Phase::IntermediateRequested(phase) => Some(&mut phase.wants),
             Phase::AuthRequested(phase) => Some(&mut phase.wants),
             Phase::Asking(phase) => phase.wants(),

@@ -61,7 +61,7 @@ pub(crate) struct InitRequested {
     pub(crate) retry: Retry,
     pub(super) request: InitRequest,
     restarts: u32,
-    /// An error that somebody, perhaps the responder, answered with and that was reported.
+    /// An error that somebody, perhaps the responder, answered with was reported to all who wait.
     pub(super) reported: bool,
     /// How often somebody was asked to solve a puzzle.
     pub(super) puzzles: u32,
@@ -194,6 +194,13 @@ impl InitRequested {
         core.counters.malformed += 1;
         self.report(&ends, error, core);
         self.keep(ends)
+    }
+
+    /// [`IkeSa::join`]
+    pub(crate) fn join(&mut self) -> &mut Vec<Want> {
+        // Whoever answered once is there without TCP.
+        self.falls_back &= !core::mem::take(&mut self.reported);
+        &mut self.wants
     }
 
     /// Tells the operator of the first thing that goes wrong: anybody can send such answers.

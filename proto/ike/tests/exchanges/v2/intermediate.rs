@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use ravelin_crypto::ikev2::IkeCipher;
 use ravelin_ike::explain::Part;
-use ravelin_ike::{Command, Config, IkeSecrets, Transmit, limits};
-use ravelin_testkit::SeededRandom;
-use ravelin_types::transform::{Additional, EncrId, KeMethod, Transform};
-use ravelin_wire::ike::v2::{Chain, Message, NotifyType, Payload, emit_head, parse_chain};
+use ravelin_ike::{Command, Config, Transmit, limits};
+use ravelin_types::transform::{Additional, KeMethod, Transform};
+use ravelin_wire::ike::v2::{Message, NotifyType, Payload};
 
 use crate::lab::*;
+use crate::v2::hostile::said_otherwise;
 use crate::v2::peer::{notifies, notify};
 
 const INTERMEDIATE: u8 = 43;
@@ -236,25 +235,6 @@ fn nothing_can_be_skipped_or_changed() {
     assert_eq!(lab.b.failures()[0].part, Part::Authentication);
 }
 
-/// The message with other payloads inside, as whoever has broken the key exchange of IKE_SA_INIT makes it.
-fn rewritten(message: &Transmit, host: &Host, change: impl FnOnce(&mut Vec<Payload>)) -> Transmit {
-    let (spi_i, spi_r) = host.ike().spis;
-    let secrets = host.endpoint.secrets(spi_r).or_else(|| host.endpoint.secrets(spi_i));
-    let Some(IkeSecrets::V2 { encr, .. }) = secrets else { panic!() };
-    let aead = provider().encr(EncrId::AES_GCM_16).unwrap();
-    let parsed = Message::parse(&message.data).unwrap();
-    let by = usize::from(parsed.header.flags.is_response());
-    let mut cipher = IkeCipher::new(aead, None, encr[by].expose(), &[]).unwrap();
-    let protected = parsed.protected.unwrap();
-    let inner = cipher.open(&message.data, protected.body_at).unwrap();
-    let mut payloads = parse_chain(protected.first, &inner).unwrap();
-    change(&mut payloads);
-    let chain = Chain::new(&payloads).unwrap();
-    let mut data = emit_head(&parsed.header, chain.first(), None, cipher.body_len(chain.bytes().len()));
-    cipher.seal(&mut data, chain.bytes(), &mut SeededRandom::new(1));
-    Transmit { data, ..message.clone() }
-}
-
 // RFC 9242 §3.3.2: what is written into it later is covered by AUTH, too.
 #[test]
 fn what_is_written_into_it_is_found_out_by_auth() {
@@ -266,7 +246,7 @@ fn what_is_written_into_it_is_found_out_by_auth() {
         let message = lab.a.take();
         // A notify that nobody knows changes no key.
         let more = written.then(|| notify(NotifyType(40_960), &[]));
-        let message = rewritten(&message, &lab.b, |payloads| payloads.extend(more));
+        let message = said_otherwise(&lab.b, &message, |_, payloads| payloads.extend(more));
         lab.b.receive(&message);
         lab.settle();
         assert_eq!(lab.b.sas.is_empty(), written);
@@ -300,7 +280,7 @@ fn values_of_additional_exchanges_that_are_none_make_no_sa() {
                 lab.a_to_b();
                 lab.b_to_a();
                 let bent = |message: Transmit, host: &Host| {
-                    rewritten(&message, host, |payloads| {
+                    said_otherwise(host, &message, |_, payloads| {
                         let [Payload::Ke(ke)] = &mut payloads[..] else { panic!("{payloads:#?}") };
                         bend(&mut ke.data);
                     })

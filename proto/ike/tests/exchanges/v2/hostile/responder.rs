@@ -69,6 +69,14 @@ fn an_answer_to_ike_sa_init_that_makes_no_sense_is_told_of_and_waited_out() {
         assert_eq!((host.sent.len(), host.ike().state), (0, "IKE_SA_INIT"), "{what}");
         assert_eq!(host.failures().len(), 1, "{what}");
         assert_ne!(host.failures()[0].part, Part::NoAnswer);
+        // Who joins those that wait hears of it, too.
+        for command in [Command::Initiate(POLICY), Command::InitiateIke("peer".into())] {
+            let before = host.failures().len();
+            host.command(command);
+            assert_eq!(host.failures().len(), before, "{what}");
+            peer.send(&mut host, &wrong);
+            assert_eq!(host.failures().len(), before + 1, "{what}");
+        }
         // The true answer is still welcome.
         peer.send(&mut host, &answer);
         assert_eq!(host.ike().state, "IKE_AUTH", "{what}");

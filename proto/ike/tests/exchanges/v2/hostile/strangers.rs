@@ -173,6 +173,7 @@ fn a_higher_major_version_is_told_ours() {
     let answer = lab.b.take();
     assert_eq!(answer.data[17], 0x20);
     assert_eq!(answer.data[34..36], NotifyType::INVALID_MAJOR_VERSION.0.to_be_bytes());
+    lab.b.failure(Part::Protocol);
     // A higher minor version is none of our business (RFC 7296 §2.5).
     message.data[17] = 0x2f;
     lab.b.receive(&message);
