@@ -34,7 +34,7 @@ fn scheme(name: &str) -> SignatureScheme {
     }
 }
 
-// SECURITY-HISTORY rows 81 to 83: forged PKCS #1 paddings, r or s of zero or beyond the order, encodings that are not DER, and
+// docs/HISTORY.md, rows 81 to 83: forged PKCS #1 paddings, r or s of zero or beyond the order, encodings that are not DER, and
 // the rest.
 #[test]
 fn wycheproof() {
@@ -133,7 +133,7 @@ fn every_kind_of_key_signs_and_only_its_own_schemes() {
     }
 }
 
-// SECURITY-HISTORY rows 78, 82 to 84 and 91: empty and zero signatures, the modulus itself, and beyond it; keys that are
+// docs/HISTORY.md, rows 78, 82 to 84 and 91: empty and zero signatures, the modulus itself, and beyond it; keys that are
 // none. Whatever the library returns that is not success is a refusal.
 #[test]
 fn signatures_and_keys_that_are_none_are_refused() {

@@ -107,7 +107,7 @@ fn the_vectors_of_rfc_8032() {
     }
 }
 
-// SECURITY-HISTORY rows 78 and 82: signatures that are none, one that is made of another by adding the order, and keys that
+// docs/HISTORY.md, rows 78 and 82: signatures that are none, one that is made of another by adding the order, and keys that
 // are none.
 #[test]
 fn what_is_no_key_or_no_signature_is_refused() {

@@ -174,7 +174,7 @@ mod tests {
         assert_eq!(scheme(&hex("300b06092a864886f70d01010b")), Some(RsaPkcs1(Sha256)));
     }
 
-    // SECURITY-HISTORY rows 79 and 80: parameters of PSS that are absent, enormous, negative or contradict each other.
+    // docs/HISTORY.md, rows 79 and 80: parameters of PSS that are absent, enormous, negative or contradict each other.
     #[test]
     fn pss_parameters_that_no_signer_has_are_refused() {
         let good = identifier(SignatureScheme::RsaPss(Sha256));

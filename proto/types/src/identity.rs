@@ -168,7 +168,7 @@ mod tests {
         assert_eq!(Identity::parse(IdType::NULL, b"x"), None);
     }
 
-    // SECURITY-HISTORY row 53: what a peer sends is escaped before it is shown.
+    // docs/HISTORY.md, row 53: what a peer sends is escaped before it is shown.
     #[test]
     fn control_characters_are_escaped() {
         assert_eq!(Identity::Fqdn("a\u{1b}[2J\n".into()).to_string(), "fqdn:a\\u{1b}[2J\\n");

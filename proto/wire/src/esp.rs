@@ -121,7 +121,7 @@ mod tests {
         }
     }
 
-    // SECURITY-HISTORY rows 116 and 117.
+    // docs/HISTORY.md, rows 116 and 117.
     #[test]
     fn bad_padding_is_one_fault() {
         assert_eq!(parse_trailer(&[], true), None);

@@ -46,7 +46,7 @@ pub fn emit_header(out: &mut [u8; UDP_HEADER_LEN], src_port: u16, dst_port: u16,
 mod tests {
     use super::*;
 
-    // SECURITY-HISTORY row 124: datagrams of 0 to 8 bytes, the marker alone, a keepalive, SPI 0.
+    // docs/HISTORY.md, row 124: datagrams of 0 to 8 bytes, the marker alone, a keepalive, SPI 0.
     #[test]
     fn short_datagrams() {
         assert_eq!(classify(&[]), Payload::Malformed);

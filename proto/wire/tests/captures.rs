@@ -113,7 +113,7 @@ fn cleartext_messages_are_emitted_as_they_came() {
     assert_eq!(seen, 7);
 }
 
-// SECURITY-HISTORY row 57: the captures that crashed tcpdump's ISAKMP printers.
+// docs/HISTORY.md, row 57: the captures that crashed tcpdump's ISAKMP printers.
 #[test]
 fn row_57_malformed_captures_are_refused() {
     let reason = |datagrams: Vec<Vec<u8>>| Message::parse(&datagrams[0]).unwrap_err().reason;

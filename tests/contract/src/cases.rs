@@ -313,7 +313,7 @@ fn a_packet_under_another_key_is_dropped_and_counted(pair: &mut dyn Pair) {
     assert_eq!(counted(pair, End::B, id), (0, 1));
 }
 
-// SECURITY-HISTORY row 115: the window is there whoever installs it. An outbound SA that is made anew counts from the beginning.
+// docs/HISTORY.md, row 115: the window is there whoever installs it. An outbound SA that is made anew counts from the beginning.
 fn a_number_that_was_seen_is_a_replay(pair: &mut dyn Pair) {
     let policies = policies(pair, TUNNEL);
     let suite = gcm(SnId::SEQUENTIAL_32);

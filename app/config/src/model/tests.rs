@@ -113,7 +113,7 @@ fn a_pattern_of_names_is_a_key_for_each_peer() {
     assert_eq!(ppks("version = 2"), (false, names(&["carol@ppk.lab", "carol@other", "dave@ppk.lab"])));
 }
 
-// SECURITY-HISTORY row 47.
+// docs/HISTORY.md, row 47.
 #[test]
 fn a_short_key_is_told_of() {
     let told = |key: &str| {

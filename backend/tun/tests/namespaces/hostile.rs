@@ -27,7 +27,7 @@ fn send(a: &Host, to: &str, datagrams: Vec<Vec<u8>>) {
     });
 }
 
-// SECURITY-HISTORY row 124: datagrams of 0 to 8 bytes, the marker alone, a keepalive, SPI 0.
+// docs/HISTORY.md, row 124: datagrams of 0 to 8 bytes, the marker alone, a keepalive, SPI 0.
 fn malformed() {
     let (a, b) = pair();
     Tunnel::transport(1, "10.0.1.1", "10.0.1.2").add(&a, &b);

@@ -122,7 +122,7 @@ fn socket_addr(address: &str) -> SocketAddr {
     SocketAddr::new(ip(address), 0)
 }
 
-// SECURITY-HISTORY row 121: a message that is not about a packet of ours narrows nothing, and none narrows below what
+// docs/HISTORY.md, row 121: a message that is not about a packet of ours narrows nothing, and none narrows below what
 // every path takes.
 fn strangers() {
     let (a, b) = pair();

@@ -118,7 +118,7 @@ fn an_sa_stops_at_its_last_sequence_number() {
     }
 }
 
-// SECURITY-HISTORY row 114: extended numbers across 2^32, in order and out of order, with both kinds of suite.
+// docs/HISTORY.md, row 114: extended numbers across 2^32, in order and out of order, with both kinds of suite.
 #[test]
 fn extended_numbers_cross_the_wrap() {
     for integ in [IntegId::NONE, IntegId::HMAC_SHA2_256_128] {

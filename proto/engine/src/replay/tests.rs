@@ -19,7 +19,7 @@ impl Model {
     }
 }
 
-// SECURITY-HISTORY row 114: windows of every size agree with the plain model, across word and ring borders.
+// docs/HISTORY.md, row 114: windows of every size agree with the plain model, across word and ring borders.
 #[test]
 fn the_ring_agrees_with_a_model() {
     for (n, size) in [1u32, 31, 32, 33, 63, 64, 65, 127, 128, 1000, 1024, 4095, 4096].into_iter().enumerate() {
@@ -76,7 +76,7 @@ fn zero_is_never_a_number_and_no_window_takes_all() {
     assert_eq!(off.top(), 5);
 }
 
-// SECURITY-HISTORY row 114, RFC 4303 Appendix A2: T = 0, both sides of the wrap, windows that straddle it.
+// docs/HISTORY.md, row 114, RFC 4303 Appendix A2: T = 0, both sides of the wrap, windows that straddle it.
 #[test]
 fn the_high_half_is_inferred() {
     let at = |top: u64, size: u32| {

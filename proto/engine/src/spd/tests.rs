@@ -110,7 +110,7 @@ fn protocol_and_ports_select() {
     assert_eq!(spd.lookup(&seen("2001:db8::1", "2001:db8::2", 6, Some((5, 80)))), Match::None);
 }
 
-// SECURITY-HISTORY row 119: a later fragment of protected traffic must not leave in the clear.
+// docs/HISTORY.md, row 119: a later fragment of protected traffic must not leave in the clear.
 #[test]
 fn what_hides_its_ports_does_not_slip_past_a_policy_on_ports() {
     let any = TrafficSelector::any_v4();

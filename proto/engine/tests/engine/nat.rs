@@ -7,7 +7,7 @@ use ravelin_types::policy::Mode;
 use ravelin_types::sa::{Direction, Encap, OriginalAddresses, SaId, SaParams};
 use ravelin_wire::ip::Header;
 
-// SECURITY-HISTORY row 124: datagrams of 0 to 7 bytes, the marker alone, a keepalive, SPI 0, wrong lengths.
+// docs/HISTORY.md, row 124: datagrams of 0 to 7 bytes, the marker alone, a keepalive, SPI 0, wrong lengths.
 #[test]
 fn what_arrives_on_port_4500() {
     let mut engine = engine();

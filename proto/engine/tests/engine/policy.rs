@@ -108,7 +108,7 @@ fn the_newest_sa_whose_selectors_hold_sends() {
     assert_eq!(send(&mut engine, &outside, NOW).0, Verdict::Hold(PolicyId(1)));
 }
 
-// SECURITY-HISTORY row 120, second half: in the clear, where protection is required.
+// docs/HISTORY.md, row 120, second half: in the clear, where protection is required.
 #[test]
 fn clear_packets_of_protected_traffic_are_dropped() {
     let params = sa(Direction::Outbound, Mode::Transport, "192.0.2.1", "192.0.2.2", AES_GCM);
@@ -121,7 +121,7 @@ fn clear_packets_of_protected_traffic_are_dropped() {
     assert_eq!(engine.inbound.counters().all_dropped(), 2);
 }
 
-// SECURITY-HISTORY row 119.
+// docs/HISTORY.md, row 119.
 // Row 120: the SA's selectors hold the address, but a policy before its own gives it to another peer.
 #[test]
 fn an_sa_carries_nothing_that_a_policy_before_its_own_decides() {
@@ -243,7 +243,7 @@ fn what_cannot_be_done_is_refused_and_changes_nothing() {
     no_integrity.keys.encr = Secret::new(vec![1; 16]);
     let mut null = fresh.clone();
     null.suite = suite(EncrId::NULL, 0, IntegId::NONE).into();
-    // SECURITY-HISTORY row 114: no extended numbers without a window to tell them from.
+    // docs/HISTORY.md, row 114: no extended numbers without a window to tell them from.
     let mut blind = received(&fresh);
     blind.suite = with_esn(AES_GCM).into();
     blind.replay_window = 0;

@@ -264,7 +264,7 @@ fn openssl_and_we_agree_on_the_dss_signature_of_ikev1() {
     }
 }
 
-// FIPS 186-4 §4.7 and SECURITY-HISTORY rows 81 to 83: numbers of zero, of the order and above, and other lengths.
+// FIPS 186-4 §4.7 and docs/HISTORY.md, rows 81 to 83: numbers of zero, of the order and above, and other lengths.
 #[test]
 fn dss_signatures_that_are_none_are_refused() {
     let stored = Stored::new("dsa2048");

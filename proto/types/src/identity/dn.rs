@@ -344,7 +344,7 @@ mod tests {
         assert!(!Dn::new(b"x").is(&dn("O=a")) && Dn::new(b"x").is(&Dn::new(b"x")) && Dn::new(b"x").is_empty());
     }
 
-    // SECURITY-HISTORY row 53: what a peer sends is escaped before it is shown.
+    // docs/HISTORY.md, row 53: what a peer sends is escaped before it is shown.
     #[test]
     fn control_characters_are_escaped() {
         assert_eq!(dn("CN=a\u{1b}[2J\nb").to_string(), "CN=a\\u{1b}[2J\\nb");

@@ -44,7 +44,7 @@ fn v4_header_and_ports() {
     assert_eq!(flow.src, "10.0.0.1".parse::<IpAddr>().unwrap());
 }
 
-// SECURITY-HISTORY row 119: fragments show no ports unless they are the first and long enough.
+// docs/HISTORY.md, row 119: fragments show no ports unless they are the first and long enough.
 #[test]
 fn fragments_show_ports_only_at_their_beginning() {
     let first = v4_packet(0x2000, protocol::TCP, &[0, 80, 1, 1, 0, 0, 0, 0]);

@@ -48,7 +48,7 @@ fn every_kind_of_suite_is_negotiated_in_both_modes() {
             let lab = establish_with(std::slice::from_ref(&proposal), mode);
             let child = lab.a.child();
             assert_eq!((child.mode, child.suite.protocol()), (mode, proposal.protocol));
-            // SECURITY-HISTORY row 94: no key of a cipher with short blocks is for more than some gigabytes.
+            // docs/HISTORY.md, row 94: no key of a cipher with short blocks is for more than some gigabytes.
             let bounded = child.suite.esp().is_some_and(|esp| esp.encr == EncrId::DES3);
             let lifetime = lab.a.sa(Direction::Inbound, child.inbound).lifetime;
             let bounds = [SHORT_BLOCKS_SOFT, SHORT_BLOCKS_HARD].map(|bytes| bounded.then_some(bytes));

@@ -103,7 +103,7 @@ fn a_wrong_password_and_an_unknown_user_are_refused() {
     }
 }
 
-// SECURITY-HISTORY row 29: names that begin as an encoded one does are names like others.
+// docs/HISTORY.md, row 29: names that begin as an encoded one does are names like others.
 #[test]
 fn a_name_that_looks_encoded_is_a_name() {
     for user in ["0", "1", "0\u{1}", "0\u{7f}x", "1\u{0}\u{0}", "0\u{80}\u{80}\u{80}"] {

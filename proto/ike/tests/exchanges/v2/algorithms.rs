@@ -102,7 +102,7 @@ fn every_cipher_gets_its_keys() {
                 assert_eq!((sa.keys.encr.len(), sa.keys.integ.len()), (key_len, integ_len), "{encr} {bits} {integ}");
                 assert!(sa.keys.ah.is_empty());
             }
-            // SECURITY-HISTORY row 94: a key for short blocks is not used without end.
+            // docs/HISTORY.md, row 94: a key for short blocks is not used without end.
             let short = matches!(encr, EncrId::DES | EncrId::DES3);
             for sa in [&inbound, &outbound] {
                 assert_eq!(sa.lifetime.soft.bytes, short.then_some(limits::SHORT_BLOCKS_SOFT), "{encr}");

@@ -163,7 +163,7 @@ fn fragmenting(host: &mut Host) -> Peer {
     peer
 }
 
-// SECURITY-HISTORY rows 44 and 72: a peer without an identity sends what it likes; it costs what is written down.
+// docs/HISTORY.md, rows 44 and 72: a peer without an identity sends what it likes; it costs what is written down.
 #[test]
 fn fragments_of_a_stranger_are_bounded_and_harm_nobody() {
     let mut host = Host::new(config(B, A), 2);
@@ -193,7 +193,7 @@ fn fragments_of_a_stranger_are_bounded_and_harm_nobody() {
     assert_eq!(host.sas.len(), 2);
 }
 
-// SECURITY-HISTORY row 1: unknown payloads outside of SKF, up to and beyond the bound of a message.
+// docs/HISTORY.md, row 1: unknown payloads outside of SKF, up to and beyond the bound of a message.
 #[test]
 fn payloads_outside_of_fragments_are_passed_over_or_end_it() {
     for count in [0usize, 1, 63, 64, 65, 200] {

@@ -316,7 +316,7 @@ fn flood(lab: &mut Lab, count: usize, address: &str) {
     }
 }
 
-// SECURITY-HISTORY row 63: under load the responder keeps nothing before a cookie comes back, and those who can
+// docs/HISTORY.md, row 63: under load the responder keeps nothing before a cookie comes back, and those who can
 // receive still get in.
 // RFC 7296 §2.6: the request comes again with the cookie first and all else unchanged.
 #[test]
@@ -342,7 +342,7 @@ fn under_load_a_cookie_comes_first() {
     lab.assert_mirrored();
 }
 
-// SECURITY-HISTORY row 64: a cookie is good for one nonce, SPI, address and port, and for two lifetimes of its secret
+// docs/HISTORY.md, row 64: a cookie is good for one nonce, SPI, address and port, and for two lifetimes of its secret
 // at most.
 // RFC 7296 §2.6: a cookie that is not the expected one is as good as none.
 #[test]

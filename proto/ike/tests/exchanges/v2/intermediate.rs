@@ -185,7 +185,7 @@ fn an_answer_that_is_too_long_for_the_path_comes_in_shorter_parts() {
     assert_eq!(lab.a.failures(), []);
 }
 
-// SECURITY-HISTORY row 60: exchanges skipped, repeated or changed.
+// docs/HISTORY.md, row 60: exchanges skipped, repeated or changed.
 // RFC 9242 §3.2: one after the other, and all of them before IKE_AUTH.
 #[test]
 fn nothing_can_be_skipped_or_changed() {

@@ -155,7 +155,7 @@ fn a_mapping_that_changes_meanwhile_is_followed() {
     assert_eq!((natted.lab.b.ike().peer, natted.lab.b.sent[0].remote), (natted.out(), natted.out()));
 }
 
-// SECURITY-HISTORY row 75: an address changes because of a message that verifies and is new, and of nothing else.
+// docs/HISTORY.md, row 75: an address changes because of a message that verifies and is new, and of nothing else.
 #[test]
 fn a_new_mapping_is_followed_when_a_new_message_verifies() {
     let mut natted = Natted::up(Mode::Tunnel);

@@ -209,7 +209,7 @@ fn peer(required: bool) -> (Host, Peer) {
     (host, peer)
 }
 
-// SECURITY-HISTORY row 60: what is cut short, or of a type that nobody knows, is no key, and no confirmation is guessed.
+// docs/HISTORY.md, row 60: what is cut short, or of a type that nobody knows, is no key, and no confirmation is guessed.
 #[test]
 fn what_is_no_key_names_none() {
     let kind = ExchangeType::IKE_INTERMEDIATE;

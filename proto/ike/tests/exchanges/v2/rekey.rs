@@ -203,7 +203,7 @@ fn what_is_wanted_while_the_ike_sa_is_being_made_follows() {
     lab.assert_mirrored();
 }
 
-// SECURITY-HISTORY row 74: no end of Child SAs on one IKE SA.
+// docs/HISTORY.md, row 74: no end of Child SAs on one IKE SA.
 #[test]
 fn the_number_of_child_sas_is_bounded() {
     let count = limits::CHILDREN_PER_IKE_SA as u32 + 1;

@@ -322,7 +322,7 @@ fn after_the_first() -> (Host, Peer) {
     (host, peer)
 }
 
-// SECURITY-HISTORY row 1: a step left out is no step done.
+// docs/HISTORY.md, row 1: a step left out is no step done.
 #[test]
 fn nothing_comes_of_half_the_proofs() {
     let second = Id::new(fqdn("second"));

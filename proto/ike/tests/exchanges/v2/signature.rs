@@ -189,7 +189,7 @@ fn certificates_that_are_not_good_are_refused_with_the_reason() {
     let mut params = papers::subject("a", &[NAME_A]);
     params.key_usages = vec![rcgen::KeyUsagePurpose::KeyAgreement];
     let agreement = papers.root.issue(params, Kind::P256);
-    // SECURITY-HISTORY row 89: an end certificate that poses as an authority.
+    // docs/HISTORY.md, row 89: an end certificate that poses as an authority.
     let poser = papers.root.peer("poser", &["poser"], Kind::P256);
     let posed = poser.peer("a", &[NAME_A], Kind::P256);
     for (paper, sent, words) in [
@@ -203,7 +203,7 @@ fn certificates_that_are_not_good_are_refused_with_the_reason() {
         give_key(&mut lab.a, paper);
         refused(lab, words);
     }
-    // SECURITY-HISTORY row 84: a good certificate, and a key that is not its own.
+    // docs/HISTORY.md, row 84: a good certificate, and a key that is not its own.
     let mut lab = papers.lab(|_, _| ());
     give_key(&mut lab.a, &papers.b);
     refused(lab, "is not by the key of the certificate");
@@ -246,7 +246,7 @@ fn nobody_makes_himself_an_authority() {
     with(&papers.a, &[&stranger.der]).establish();
 }
 
-// SECURITY-HISTORY row 89: chains that go round, and authorities that certify each other.
+// docs/HISTORY.md, row 89: chains that go round, and authorities that certify each other.
 #[test]
 fn chains_without_end_end() {
     let papers = Papers2::new(Kind::P256);
@@ -330,7 +330,7 @@ fn bent(papers: &Papers2, bend: impl Fn(Proof) -> Proof) -> Lab {
     lab
 }
 
-// SECURITY-HISTORY rows 79 to 83, 91, 92: what is no signature, and what is one by a broken hash.
+// docs/HISTORY.md, rows 79 to 83, 91, 92: what is no signature, and what is one by a broken hash.
 #[test]
 fn proofs_that_are_none_are_refused() {
     let proof = |method: u8, data: &[u8]| Proof { method, data: data.to_vec() };
@@ -636,7 +636,7 @@ fn questions_without_an_answer_end_what_asked() {
     assert!(lab.a.endpoint.ike_sas().is_empty());
 }
 
-// SECURITY-HISTORY rows 54, 67, 87, 88, 90: CERT payloads of every kind and length, before anybody is authenticated.
+// docs/HISTORY.md, rows 54, 67, 87, 88, 90: CERT payloads of every kind and length, before anybody is authenticated.
 #[test]
 fn cert_payloads_of_any_form_neither_help_nor_harm() {
     let papers = Papers2::new(Kind::P256);
@@ -665,7 +665,7 @@ fn cert_payloads_of_any_form_neither_help_nor_harm() {
         answer
     };
     assert!(matches!(judge(std::slice::from_ref(&good)), Answer::Proven));
-    // PKCS #7, PGP, hash and URL of no form, and unknown encodings are passed over: nothing is fetched (SECURITY-HISTORY row 66).
+    // PKCS #7, PGP, hash and URL of no form, and unknown encodings are passed over: nothing is fetched (docs/HISTORY.md, row 66).
     let others: Vec<(u8, Vec<u8>)> =
         [1, 2, 3, 6, 7, 8, 10, 12, 13, 14, 200].map(|e| (e, vec![0x30, 0x80, 0, 0])).to_vec();
     let with_others: Vec<_> = others.iter().cloned().chain([good.clone()]).chain(others.clone()).collect();

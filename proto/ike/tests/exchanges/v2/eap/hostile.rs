@@ -92,7 +92,7 @@ fn auth_before_eap_is_done_is_refused() {
     }
 }
 
-// SECURITY-HISTORY rows 103 and 105's kin: a method that makes a key, and AUTH as if it had made none, or an empty one.
+// docs/HISTORY.md, rows 103 and 105's kin: a method that makes a key, and AUTH as if it had made none, or an empty one.
 #[test]
 fn auth_after_eap_is_by_the_key_of_the_method_alone() {
     let secrets: [fn(&Peer, Option<Secret>) -> Secret; 5] = [
@@ -218,7 +218,7 @@ fn identity_request() -> Eap {
     Eap { data: vec![1], ..IDENTITY }
 }
 
-// SECURITY-HISTORY row 101: nothing of the user is told to a responder that has not proven who it is.
+// docs/HISTORY.md, row 101: nothing of the user is told to a responder that has not proven who it is.
 #[test]
 fn a_user_says_nothing_to_a_responder_that_has_not_proven_itself() {
     for fault in 0..4 {
@@ -292,7 +292,7 @@ fn a_responder_without_a_method_is_told_as_that() {
     assert!(host.endpoint.ike_sas().is_empty() && host.sent.is_empty());
 }
 
-// SECURITY-HISTORY row 99.
+// docs/HISTORY.md, row 99.
 #[test]
 fn a_success_that_comes_early_gets_no_auth_out_of_a_user() {
     let success = Eap { code: EapCode::SUCCESS, identifier: 3, data: Vec::new() };

@@ -432,7 +432,7 @@ fn roles_that_cannot_be_are_found_in_the_configuration() {
     let mut config = config(A, B);
     config.remotes[0].local_auth = LocalAuth::Eap(Arc::new(client(&[Method::Md5], "x")));
     assert!(config.mistakes(&provider())[0].to_string().contains("it cannot accept"));
-    // SECURITY-HISTORY row 105: no method that somebody can try passwords against stands alone.
+    // docs/HISTORY.md, row 105: no method that somebody can try passwords against stands alone.
     config.remotes[0].remote_auth = RemoteAuth::Eap(Arc::new(server(&[Method::MsChapV2])));
     assert!(config.mistakes(&provider())[0].to_string().contains("methods that prove both sides"));
     config.remotes[0].local_auth = LocalAuth::Psk(SECRET.into());

@@ -57,7 +57,11 @@ fn every_request(peer: &mut Peer) -> [Vec<Payload>; 2] {
 }
 
 /// A message as somebody would say it who has the keys of the IKE SA: those of `keyed`, one of the two ends.
-pub fn said_otherwise(keyed: &Host, message: &Transmit, change: impl FnOnce(&mut Header, &mut Vec<Payload>)) -> Transmit {
+pub fn said_otherwise(
+    keyed: &Host,
+    message: &Transmit,
+    change: impl FnOnce(&mut Header, &mut Vec<Payload>),
+) -> Transmit {
     let Message { mut header, protected, .. } = Message::parse(&message.data).unwrap();
     let spis = (header.initiator_spi, header.responder_spi);
     let ours = keyed.endpoint.ike_sas().into_iter().find(|sa| sa.spis == spis).unwrap();
