@@ -208,6 +208,9 @@ pub fn an_address_that_changes_is_followed() -> Result<(), &'static str> {
     set_ups.sort();
     // As a temporary address comes and the one before it goes (RFC 8981).
     sh("ip", &["address", "add", "fd00:9::77/64", "dev", "cable", "nodad"]);
+    // Neighbours find it (RFC 4861 §7.2.1) a little later than it can be used, and ask again after a second only. One that was checked
+    // for duplicates is found at once.
+    sh("sh", &["-c", "until ip -6 maddress show dev cable | grep -q ff02::1:ff00:77; do sleep 0.01; done"]);
     sh("ip", &["address", "change", "fd00:9::1/64", "dev", "cable", "preferred_lft", "0"]);
     let changed = Instant::now();
     let mut stream = connect(10000);
