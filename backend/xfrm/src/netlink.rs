@@ -7,7 +7,7 @@ use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST,
 use netlink_sys::protocols::NETLINK_XFRM;
 use netlink_sys::{Socket, SocketAddr};
 use ravelin_rtnetlink::whole;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::msg::Message;
 
@@ -89,6 +89,8 @@ pub struct Netlink {
     /// The number of the connection: events that a request brings about have that of its header.
     port: u32,
     sequence: u32,
+    /// Empty between calls.
+    batch: Zeroizing<Vec<u8>>,
     answer: Zeroizing<Vec<u8>>,
 }
 
@@ -103,7 +105,8 @@ impl Netlink {
         socket.connect(&SocketAddr::new(0, 0))?;
         socket.set_ext_ack(true)?;
         socket.set_cap_ack(true)?;
-        Ok(Netlink { socket, port, sequence: 0, answer: Zeroizing::new(Vec::with_capacity(ANSWER)) })
+        let [batch, answer] = [BATCH_BYTES, ANSWER].map(|octets| Zeroizing::new(Vec::with_capacity(octets)));
+        Ok(Netlink { socket, port, sequence: 0, batch, answer })
     }
 
     /// Carries out one request.
@@ -120,11 +123,18 @@ impl Netlink {
     /// Carries out requests in order, many with one call. Those that the kernel refuses, by their index; the others are
     /// in force.
     pub fn requests(&mut self, requests: &[Request]) -> Vec<(usize, Refusal)> {
+        let mut batch = std::mem::take(&mut self.batch);
+        let refused = self.carry_out(requests, &mut batch);
+        wipe(&mut batch);
+        self.batch = batch;
+        refused
+    }
+
+    fn carry_out(&mut self, requests: &[Request], bytes: &mut Vec<u8>) -> Vec<(usize, Refusal)> {
         let mut refused = Vec::new();
-        let mut bytes = Zeroizing::new(Vec::with_capacity(BATCH_BYTES));
         let mut start = 0;
         while start < requests.len() {
-            bytes.clear();
+            wipe(bytes);
             let first = self.sequence.wrapping_add(1);
             let mut end = start;
             let mut last = 0;
@@ -135,13 +145,13 @@ impl Netlink {
                 last = bytes.len();
                 self.sequence = self.sequence.wrapping_add(1);
                 let flags = NLM_F_REQUEST | requests[end].flags;
-                write(&mut bytes, &requests[end].message, flags, self.sequence, self.port);
+                write(bytes, &requests[end].message, flags, self.sequence, self.port);
                 end += 1;
             }
             // The last one is answered in any case, after all before it.
             let flags = u16::from_ne_bytes([bytes[last + 6], bytes[last + 7]]) | NLM_F_ACK;
             bytes[last + 6..last + 8].copy_from_slice(&flags.to_ne_bytes());
-            if let Err(error) = self.socket.send(&bytes, 0) {
+            if let Err(error) = self.socket.send(bytes, 0) {
                 refused.extend((start..requests.len()).map(|index| (index, Refusal::io(&error))));
                 return refused;
             }
@@ -222,6 +232,12 @@ impl Netlink {
             }
         }
     }
+}
+
+/// Empties a buffer that keys were in. What was not written is not wiped: there is room for many requests, and mostly there is one.
+fn wipe(bytes: &mut Vec<u8>) {
+    bytes.as_mut_slice().zeroize();
+    bytes.clear();
 }
 
 /// The answers to one question, as they come.

@@ -46,8 +46,9 @@ use super::vici;
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
 /// How long RADIUS servers have for the last records before the daemon ends anyway: a server's turn of repetitions.
 const ACCOUNT_PATIENCE: Duration = Duration::from_secs(15);
-/// Inputs taken from one source before the others get their turn.
-const BURST: usize = 256;
+/// Inputs taken from one source before the others get their turn: what costs most, packets that ask for SAs of the kernel's, must
+/// not keep the answers of peers waiting until they are sent again.
+const BURST: usize = 32;
 
 /// What the daemon is started with.
 #[derive(Clone, Debug)]

@@ -262,7 +262,7 @@ fn events_that_found_no_room_are_made_up_for() {
         plane.apply(&DataPlaneOp::AddPolicy(trap_for_all_hosts())).unwrap();
         assert_eq!(plane.poll_event(), None);
         let sockets = event_sockets();
-        assert_eq!(sockets.len(), 2);
+        assert_eq!(sockets.len(), 3);
         for entry in fs::read_dir("/proc/self/fd").unwrap().map(Result::unwrap) {
             let name = fs::read_link(entry.path()).map(|path| path.display().to_string()).unwrap_or_default();
             if sockets.iter().any(|(socket, _)| *socket == name) {
