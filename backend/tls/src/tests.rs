@@ -338,7 +338,7 @@ fn a_key_without_a_certificate_is_nobody() {
         let (of_client, of_server) = (judge(), judge());
         assert_eq!(of_client.verify_client_cert(&der, &[], now).is_ok(), good);
         assert_eq!(of_server.verify_server_cert(&der, &[], &name, &[], now).is_ok(), good);
-        assert!([of_client, of_server].iter().all(|judge| judge.found().get().is_some() == good));
+        assert!([of_client, of_server].iter().all(|judge| judge.found().get().is_some_and(Result::is_ok) == good));
     }
 }
 
