@@ -20,13 +20,14 @@ use ravelin_types::{Dn, Identity};
 use crate::announce::Accepts;
 use crate::attribute::{AttributeCertificate, Membership};
 use crate::certificate::Certificate;
+use crate::crl::Crl;
 use crate::fault::Fault;
 use crate::memory::Memory;
 use crate::ocsp::{Answer, Enquiry};
 use crate::path::{self, Path, Rules, Time, Usage};
 use crate::reference::{self, Lookup};
 use crate::restriction::Restrictions;
-use crate::revocation::{self, Crl, Demand, Places, Revocation, Source};
+use crate::revocation::{self, Demand, Places, Revocation, Source};
 use crate::{algorithm, bare, limits, names};
 
 /// RSA and DSS signatures (RFC 7296 §3.8).

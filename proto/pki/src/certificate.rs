@@ -9,7 +9,7 @@ use der::asn1::{AnyRef, BitStringRef, ObjectIdentifier};
 use der::{Decode, Encode, Sequence};
 use ravelin_types::Dn;
 use x509_cert::ext::pkix::constraints::name::GeneralSubtrees;
-use x509_cert::ext::pkix::name::{DistributionPointName, GeneralName};
+use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{
     AuthorityInfoAccessSyntax, AuthorityKeyIdentifier, BasicConstraints, CertificatePolicies, CrlDistributionPoints,
     ExtendedKeyUsage, KeyUsage, NameConstraints, PolicyConstraints, PolicyMappings, SubjectAltName,
@@ -17,6 +17,7 @@ use x509_cert::ext::pkix::{
 };
 
 use crate::fault::Fault;
+use crate::point::Point;
 use crate::{limits, oid};
 
 /// A certificate. Cheap to clone.
@@ -55,7 +56,10 @@ pub(crate) struct Extensions {
     pub(crate) inhibit_any: Option<u32>,
     pub(crate) subject_key: Option<Vec<u8>>,
     pub(crate) authority_key: Option<Vec<u8>>,
+    /// Of its revocation lists.
+    pub(crate) points: Vec<Point>,
     pub(crate) crl_uris: Vec<String>,
+    pub(crate) freshest_uris: Vec<String>,
     pub(crate) ocsp_uris: Vec<String>,
     /// The first critical one that is not known here.
     pub(crate) unknown: Option<ObjectIdentifier>,
@@ -185,6 +189,11 @@ impl Certificate {
         &self.0.extensions.crl_uris
     }
 
+    /// The URIs of what has changed since those were made (RFC 5280 §4.2.1.15).
+    pub fn freshest_uris(&self) -> &[String] {
+        &self.0.extensions.freshest_uris
+    }
+
     /// The URIs of its OCSP responders.
     pub fn ocsp_uris(&self) -> &[String] {
         &self.0.extensions.ocsp_uris
@@ -298,13 +307,10 @@ impl Extensions {
                 self.authority_key = key.map(|key| key.as_bytes().to_vec());
             }
             oid::CRL_POINTS => {
-                let points = filled(decode::<CrlDistributionPoints>(bytes)?.0)?;
-                let full = points.iter().filter_map(|point| match &point.distribution_point {
-                    Some(DistributionPointName::FullName(names)) => Some(names),
-                    _ => None,
-                });
-                self.crl_uris = full.flatten().filter_map(uri).collect();
+                self.points = points(bytes)?;
+                self.crl_uris = uris(&self.points);
             }
+            oid::FRESHEST_CRL => self.freshest_uris = uris(&points(bytes)?),
             oid::AUTHORITY_ACCESS => {
                 let access = filled(decode::<AuthorityInfoAccessSyntax>(bytes)?.0)?;
                 let ocsp = access.iter().filter(|access| access.access_method == oid::ACCESS_OCSP);
@@ -315,6 +321,17 @@ impl Extensions {
         }
         Ok(true)
     }
+}
+
+/// The names of distribution points.
+pub(crate) fn points(bytes: &[u8]) -> Result<Vec<Point>, Fault> {
+    let points = filled(decode::<CrlDistributionPoints>(bytes)?.0)?;
+    Ok(points.iter().filter_map(|point| point.distribution_point.as_ref()).flat_map(Point::all).collect())
+}
+
+/// Where they are.
+pub(crate) fn uris(points: &[Point]) -> Vec<String> {
+    points.iter().filter_map(Point::uri).cloned().collect()
 }
 
 const EMPTY: Fault = Fault::Malformed("an extension is empty");

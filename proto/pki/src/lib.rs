@@ -20,12 +20,14 @@ pub mod auth;
 mod bare;
 mod certificate;
 mod constraints;
+mod crl;
 mod fault;
 pub mod limits;
 pub mod memory;
 pub mod names;
 pub mod ocsp;
 pub mod path;
+mod point;
 mod policy;
 pub mod reference;
 pub mod restriction;
@@ -34,12 +36,13 @@ mod sent;
 
 pub use attribute::{AttributeCertificate, Membership};
 pub use certificate::{AltName, Certificate};
+pub use crl::Crl;
 pub use der::asn1::ObjectIdentifier;
 pub use fault::{Date, Fault};
 pub use path::{Path, Rules, Time, Usage};
 pub use reference::{Lookup, Reference};
 pub use restriction::Restrictions;
-pub use revocation::{Crl, Demand, Places, Source};
+pub use revocation::{Demand, Places, Source};
 pub use sent::Wish;
 
 /// Object identifiers that stand in certificates.
@@ -52,6 +55,7 @@ pub(crate) mod oid {
     pub(crate) const ISSUER_ALT_NAME: Oid = Oid::new_unwrap("2.5.29.18");
     pub(crate) const BASIC_CONSTRAINTS: Oid = Oid::new_unwrap("2.5.29.19");
     pub(crate) const CRL_NUMBER: Oid = Oid::new_unwrap("2.5.29.20");
+    pub(crate) const REASON: Oid = Oid::new_unwrap("2.5.29.21");
     pub(crate) const DELTA_CRL: Oid = Oid::new_unwrap("2.5.29.27");
     pub(crate) const ISSUING_POINT: Oid = Oid::new_unwrap("2.5.29.28");
     pub(crate) const NAME_CONSTRAINTS: Oid = Oid::new_unwrap("2.5.29.30");
@@ -63,6 +67,7 @@ pub(crate) mod oid {
     pub(crate) const POLICY_CONSTRAINTS: Oid = Oid::new_unwrap("2.5.29.36");
     pub(crate) const EXTENDED_KEY_USAGE: Oid = Oid::new_unwrap("2.5.29.37");
     pub(crate) const ANY_USAGE: Oid = Oid::new_unwrap("2.5.29.37.0");
+    pub(crate) const FRESHEST_CRL: Oid = Oid::new_unwrap("2.5.29.46");
     pub(crate) const INHIBIT_ANY: Oid = Oid::new_unwrap("2.5.29.54");
     pub(crate) const NO_REVOCATION: Oid = Oid::new_unwrap("2.5.29.56");
     pub(crate) const GROUP: Oid = Oid::new_unwrap("1.3.6.1.5.5.7.10.4");

@@ -18,9 +18,9 @@ use ravelin_crypto::CryptoProvider;
 
 use crate::auth::{CRL, X509};
 use crate::certificate::Certificate;
+use crate::crl::Crl;
 use crate::fault::Fault;
 use crate::limits;
-use crate::revocation::Crl;
 
 /// Octets of the hash.
 const HASH: usize = 20;

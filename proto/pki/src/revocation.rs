@@ -1,27 +1,19 @@
 //! Whether a certificate was revoked: revocation lists (RFC 5280 §5 and §6.3) and answers of responders ([`ocsp`](crate::ocsp)).
 //!
 //! A list counts when the authority that issued the certificate signed it, when it is current and when it covers the
-//! certificate. Indirect lists and those that hold only differences are passed over. Whichever of the two says that a
-//! certificate was revoked is believed, and either will do where it must be known that it was not.
+//! certificate; one that has only what has changed counts with the list that it is about. Indirect lists are passed over. Whichever
+//! of the two says that a certificate was revoked is believed, and either will do where it must be known that it was not.
 
-use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString};
-use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::fmt;
 
-use der::{Decode, Encode};
 use ravelin_crypto::CryptoProvider;
-use ravelin_types::Dn;
-use x509_cert::crl::CertificateList;
-use x509_cert::ext::pkix::IssuingDistributionPoint;
-use x509_cert::ext::pkix::name::{DistributionPointName, GeneralName};
 
-use crate::certificate::{Certificate, Signed};
+use crate::certificate::Certificate;
+use crate::crl::{Crl, Known};
 use crate::fault::Fault;
 use crate::ocsp::{Answer, Enquiry};
-use crate::path::{self, Rules, Time};
-use crate::{limits, oid};
+use crate::path::{self, Rules};
 
 /// What is known about revocation, and what is done with a certificate of which nothing is known.
 #[derive(Clone, Copy, Debug)]
@@ -125,156 +117,6 @@ impl Source {
     }
 }
 
-/// A revocation list. Cheap to clone.
-#[derive(Clone)]
-pub struct Crl(Arc<Inner>);
-
-struct Inner {
-    der: Vec<u8>,
-    tbs: Vec<u8>,
-    algorithm: Vec<u8>,
-    signature: Vec<u8>,
-    issuer: Dn,
-    updated: (u64, Option<u64>),
-    revoked: BTreeSet<Vec<u8>>,
-    scope: Scope,
-}
-
-/// Which certificates a list covers.
-#[derive(Clone, Debug, Default)]
-struct Scope {
-    only_users: bool,
-    only_authorities: bool,
-    /// The URIs of the point that it is for; none: for all.
-    point: Option<Vec<String>>,
-    /// It needs something that is not known here.
-    unusable: bool,
-}
-
-impl Crl {
-    /// Decodes a list in DER.
-    ///
-    /// # Errors
-    /// [`Fault::Malformed`] and [`Fault::TooMuch`].
-    pub fn parse(der: &[u8]) -> Result<Self, Fault> {
-        if der.len() > limits::CRL {
-            return Err(Fault::TooMuch("bytes of a revocation list"));
-        }
-        let [tbs, algorithm, signature] = Signed::split(der)?;
-        let list: CertificateList =
-            CertificateList::from_der(der).map_err(|_| Fault::Malformed("it is no revocation list"))?;
-        let list = list.tbs_cert_list;
-        let bad = |_| Fault::Malformed("a part cannot be encoded");
-        if list.signature.to_der().map_err(bad)? != algorithm {
-            return Err(Fault::Malformed("it names two signature algorithms"));
-        }
-        let mut scope = Scope::default();
-        for extension in list.crl_extensions.iter().flatten() {
-            match extension.extn_id {
-                oid::ISSUING_POINT => scope.restrict(extension.extn_value.as_bytes())?,
-                oid::AUTHORITY_KEY_ID | oid::CRL_NUMBER => {}
-                oid::DELTA_CRL => scope.unusable = true,
-                _ => scope.unusable |= extension.critical,
-            }
-        }
-        let mut revoked = BTreeSet::new();
-        for entry in list.revoked_certificates.iter().flatten() {
-            // RFC 5280 §5.3: a critical extension that is not known makes the whole list unusable; certificateIssuer,
-            // that of indirect lists, is one.
-            scope.unusable |= entry.crl_entry_extensions.iter().flatten().any(|extension| extension.critical);
-            revoked.insert(entry.serial_number.as_bytes().to_vec());
-        }
-        let seconds = |time: x509_cert::time::Time| time.to_unix_duration().as_secs();
-        Ok(Crl(Arc::new(Inner {
-            der: der.to_vec(),
-            tbs,
-            algorithm,
-            signature,
-            issuer: Dn::new(&list.issuer.to_der().map_err(bad)?),
-            updated: (seconds(list.this_update), list.next_update.map(seconds)),
-            revoked,
-            scope,
-        })))
-    }
-
-    /// The list in DER.
-    pub fn der(&self) -> &[u8] {
-        &self.0.der
-    }
-
-    /// Who signed it.
-    pub fn issuer(&self) -> &Dn {
-        &self.0.issuer
-    }
-
-    /// When it was made, and when the next will be, in seconds since 1970.
-    pub fn updated(&self) -> (u64, Option<u64>) {
-        self.0.updated
-    }
-
-    /// How many certificates it revokes.
-    pub fn len(&self) -> usize {
-        self.0.revoked.len()
-    }
-
-    /// Whether it revokes none.
-    pub fn is_empty(&self) -> bool {
-        self.0.revoked.is_empty()
-    }
-
-    /// Whether it is current: RFC 5280 §5.1.2.5 has every list say when the next comes.
-    pub fn is_current(&self, now: Time) -> bool {
-        let (this, next) = self.updated();
-        this <= now.0 && next.is_some_and(|next| now.0 <= next)
-    }
-
-    fn covers(&self, certificate: &Certificate) -> bool {
-        let scope = &self.0.scope;
-        let kind = if certificate.is_authority() { !scope.only_users } else { !scope.only_authorities };
-        let point = scope.point.as_ref().is_none_or(|uris| uris.iter().any(|uri| certificate.crl_uris().contains(uri)));
-        !scope.unusable && kind && point
-    }
-
-    /// Whether the authority signed it and may (RFC 5280 §6.3.3 (f) and (g)).
-    fn is_by(&self, issuer: &Certificate, rules: &Rules<'_>, crypto: &CryptoProvider) -> bool {
-        let signs = issuer.extensions().key_usage.as_ref().is_none_or(|usage| usage.crl_sign());
-        let inner = &self.0;
-        let verified = || {
-            let scheme = path::known(&inner.algorithm).ok().filter(|scheme| rules.restrictions.in_chain(*scheme))?;
-            path::key(issuer, crypto).ok()?.verify(scheme, &inner.tbs, &inner.signature).ok()
-        };
-        signs && inner.issuer.is(issuer.subject()) && verified().is_some()
-    }
-}
-
-impl Scope {
-    fn restrict(&mut self, der: &[u8]) -> Result<(), Fault> {
-        let point = IssuingDistributionPoint::from_der(der)
-            .map_err(|_| Fault::Malformed("an extension of a revocation list is not as RFC 5280 has it"))?;
-        self.only_users = point.only_contains_user_certs;
-        self.only_authorities = point.only_contains_ca_certs;
-        self.unusable |= point.indirect_crl || point.only_contains_attribute_certs || point.only_some_reasons.is_some();
-        match point.distribution_point {
-            Some(DistributionPointName::FullName(names)) => {
-                let uri = |name: &GeneralName| match name {
-                    GeneralName::UniformResourceIdentifier(uri) => Some(uri.as_str().into()),
-                    _ => None,
-                };
-                self.point = Some(names.iter().filter_map(uri).collect());
-            }
-            Some(DistributionPointName::NameRelativeToCRLIssuer(_)) => self.unusable = true,
-            None => {}
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Debug for Crl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Crl({}, {} revoked)", self.issuer(), self.len())
-    }
-}
-
 /// Where it is to be learnt about the certificates of a path: for each certificate the places that are known, any of
 /// which will do, responders first (RFC 5280 §4.2.1.13 and §4.2.2.1). A responder is asked although there is a list: it knows
 /// sooner.
@@ -289,8 +131,15 @@ pub(crate) fn missing(path: &path::Path, rules: &Rules<'_>, crypto: &CryptoProvi
         let enquiry = Enquiry::new(certificate, issuer, crypto)?;
         let responders = Places::responders(rules.revocation.places, certificate, issuer).into_iter();
         let mut sources: Vec<Source> = responders.map(|uri| Source::Responder(uri, enquiry.clone())).collect();
-        if !lists(certificate, above, rules, crypto).iter().any(|crl| crl.is_current(rules.now)) {
+        let lists = lists(certificate, above, rules, crypto);
+        if !Known::is_all_known(&lists, rules.now) {
             sources.extend(Places::lists(rules.revocation.places, certificate, issuer).into_iter().map(Source::List));
+        }
+        // RFC 5280 §6.3.3 (a): what has changed is asked for, too, wherever it is to be had.
+        if !lists.iter().any(|list| list.has_changes() && list.is_current(rules.now)) {
+            let complete = lists.iter().filter(|list| !list.has_changes());
+            let of_lists = complete.flat_map(|list| list.complete().freshest());
+            sources.extend(certificate.freshest_uris().iter().chain(of_lists).cloned().map(Source::List));
         }
         Some(sources).filter(|sources| !sources.is_empty())
     };
@@ -305,18 +154,19 @@ pub(crate) fn check(chain: &[Certificate], at: usize, rules: &Rules<'_>, crypto:
     };
     let lists = lists(certificate, above, rules, crypto);
     // An old list revokes as well, unless a current one does not say it any more: it was a hold. So does an old answer.
-    let newest = lists.iter().filter(|crl| crl.is_current(rules.now)).map(|crl| crl.updated().0).max();
-    let counts = |crl: &&&Crl| newest.is_none_or(|newest| crl.updated().0 >= newest);
+    let current: Vec<&Known<'_>> = lists.iter().filter(|list| list.is_current(rules.now)).collect();
+    let counts = |list: &&Known<'_>| !current.iter().any(|newer| newer.replaces(list));
     let answers = rules.revocation.answers.iter();
     let about = |answer: &&Answer| above.first().is_some_and(|issuer| answer.is_about(certificate, issuer));
     let answers: Vec<&Answer> = answers.filter(about).collect();
     let answered = answers.iter().any(|answer| answer.is_current(rules.now));
-    if lists.iter().filter(counts).any(|crl| crl.0.revoked.contains(certificate.serial()))
+    if lists.iter().filter(counts).any(|list| list.revokes(certificate.serial()))
         || answers.iter().any(|answer| answer.is_revoked() && (answer.is_current(rules.now) || !answered))
     {
         return Err(Fault::Revoked(certificate.subject().to_string()));
     }
-    if rules.revocation.is_demanded(certificate, above.first()) && newest.is_none() && !answered {
+    if rules.revocation.is_demanded(certificate, above.first()) && !Known::is_all_known(&lists, rules.now) && !answered
+    {
         return Err(Fault::RevocationUnknown(certificate.subject().to_string()));
     }
     Ok(())
@@ -330,28 +180,28 @@ pub(crate) fn check_attributes(
     rules: &Rules<'_>,
     crypto: &CryptoProvider,
 ) -> Result<(), Fault> {
-    let lists = rules.revocation.crls.iter().filter(|crl| !crl.0.scope.unusable && crl.is_by(issuer, rules, crypto));
-    let lists: Vec<&Crl> = lists.collect();
-    if lists.iter().any(|crl| crl.0.revoked.contains(serial)) {
+    let lists = rules.revocation.crls.iter().filter(|crl| crl.is_usable() && crl.is_by(issuer, rules, crypto));
+    let lists = Known::all(&lists.collect::<Vec<_>>());
+    if lists.iter().any(|list| list.revokes(serial)) {
         return Err(Fault::Revoked(words.into()));
     }
-    match rules.revocation.demand == Demand::Strict && !lists.iter().any(|crl| crl.is_current(rules.now)) {
+    match rules.revocation.demand == Demand::Strict && !Known::is_all_known(&lists, rules.now) {
         true => Err(Fault::RevocationUnknown(words.into())),
         false => Ok(()),
     }
 }
 
-/// The lists of the issuer that cover a certificate. They may be signed with another key of the issuer than the
+/// What the lists of the issuer that cover a certificate say. They may be signed with another key of the issuer than the
 /// certificate, as long as the path shows that it is one (RFC 5280 §6.3.3 (f)).
 fn lists<'a>(
     certificate: &Certificate,
     above: &[Certificate],
     rules: &Rules<'a>,
     crypto: &CryptoProvider,
-) -> Vec<&'a Crl> {
+) -> Vec<Known<'a>> {
     let is_by_issuer = |crl: &&Crl| {
         let mut signers = above.iter().filter(|signer| signer.subject().is(certificate.issuer()));
         crl.covers(certificate) && signers.any(|signer| crl.is_by(signer, rules, crypto))
     };
-    rules.revocation.crls.iter().filter(is_by_issuer).collect()
+    Known::all(&rules.revocation.crls.iter().filter(is_by_issuer).collect::<Vec<_>>())
 }

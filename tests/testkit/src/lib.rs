@@ -4,6 +4,7 @@
 //! Nothing here is part of the product, and nothing here implements an algorithm: expected values come from the data
 //! files, whose origin and licence are in `data/README.md`, and certificates from a crate. Read [`vectors`] first.
 
+pub mod crl;
 pub mod ocsp;
 pub mod papers;
 pub mod pieces;

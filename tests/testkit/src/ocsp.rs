@@ -76,7 +76,7 @@ pub(crate) fn access(uri: &str) -> Vec<u8> {
     element(0x30, &element(0x30, &[method, element(0x86, uri.as_bytes())].concat()))
 }
 
-fn time(text: &str) -> Vec<u8> {
+pub(crate) fn time(text: &str) -> Vec<u8> {
     element(0x18, text.as_bytes())
 }
 
@@ -91,7 +91,7 @@ pub(crate) fn element(tag: u8, content: &[u8]) -> Vec<u8> {
 }
 
 /// The elements in an element.
-fn children(der: &[u8]) -> Vec<Vec<u8>> {
+pub(crate) fn children(der: &[u8]) -> Vec<Vec<u8>> {
     let (_, mut rest) = split(der);
     let mut found = Vec::new();
     while !rest.is_empty() {

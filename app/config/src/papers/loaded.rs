@@ -114,7 +114,7 @@ impl Loaded {
         Ok(())
     }
 
-    /// Adds a revocation list, in PEM or DER, in the place of an older one of the same issuer.
+    /// Adds a revocation list, in PEM or DER, in the place of an older state of it.
     ///
     /// # Errors
     /// When there is none.
@@ -123,10 +123,10 @@ impl Loaded {
         // DER has no label.
         let der = contents.crls.first().or(contents.certificates.first()).ok_or("no revocation list is in it")?;
         let list = Crl::parse(der).map_err(|fault| fault.to_string())?;
-        if self.crls.iter().any(|known| known.issuer().is(list.issuer()) && known.updated() > list.updated()) {
+        if self.crls.iter().any(|known| known.is_like(&list) && known.updated() > list.updated()) {
             return Ok(());
         }
-        self.crls.retain(|known| !known.issuer().is(list.issuer()));
+        self.crls.retain(|known| !known.is_like(&list));
         room(self.crls.len())?;
         self.crls.push(list);
         Ok(())

@@ -106,8 +106,9 @@ impl Library {
             Ok(entry) => {
                 match &entry {
                     Entry::List(crl) => {
+                        let what = if crl.is_delta() { "what has changed of the" } else { "the" };
                         tracing::info!(
-                            "the revocation list of {} came from {uri}: {} revoked",
+                            "{what} revocation list of {} came from {uri}: {} revoked",
                             crl.issuer(),
                             crl.len()
                         );

@@ -143,7 +143,6 @@ pub const PLAIN: &[Example] = &[
     road_warrior("ikev2/rw-sig-auth", "192.168.0.100").child("alice").we_answer(),
     road_warrior("ikev2/rw-whitelist", "192.168.0.100"),
     road_warrior("ikev2/wildcards", "192.168.0.100").child("alice"),
-    road_warrior("ikev2/crl-to-cache", "192.168.0.100"),
     road_warrior("ikev2/after-2038-certs", "192.168.0.100"),
     road_warrior("ikev2-algs/esp-alg-null", "192.168.0.100"),
     // Of ipsec.conf.
