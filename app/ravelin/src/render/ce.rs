@@ -11,7 +11,12 @@ pub fn certificates(out: &mut String, certificates: &Message) {
     for (_, row) in certificates.sections() {
         let valid = format!("{} to {}", field(row, "not-before"), field(row, "not-after"));
         if let Some(issuer) = row.text("crl-of") {
-            let _ = writeln!(out, "Revocation list of {issuer}: {} revoked", field(row, "revoked"));
+            let what = if field(row, "delta") == "yes" {
+                "What has changed of the revocation list"
+            } else {
+                "Revocation list"
+            };
+            let _ = writeln!(out, "{what} of {issuer}: {} revoked", field(row, "revoked"));
             let _ = writeln!(out, "  Current: {valid}");
         } else {
             let what = if field(row, "authority") == "yes" { "Authority" } else { "Certificate" };

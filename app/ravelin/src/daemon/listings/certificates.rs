@@ -31,6 +31,7 @@ impl<P: Plane> Core<P> {
                 let mut row =
                     Message::new().with("file", entry.spec.file.display()).with("database", entry.spec.database);
                 row.put("crl-of", crl.issuer());
+                row.put("delta", if crl.is_delta() { "yes" } else { "no" });
                 row.put("revoked", crl.len());
                 row.put("not-before", Date(updated));
                 row.put("not-after", next.map_or("unknown".to_owned(), |next| Date(next).to_string()));
