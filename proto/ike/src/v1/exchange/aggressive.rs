@@ -137,7 +137,7 @@ pub(super) fn answer(
         reported: false,
     });
     let peer = Some((identity, payloads.clone()));
-    let keyed = Keyed { remote, secured, material, received: datagram.data.to_vec(), peer, refusals: Vec::new() };
+    let keyed = Keyed::new(remote, secured, material, datagram.data, peer);
     if let Some(sa) = asking::proven(opening, ends, Turn::Aggressive2, keyed, core) {
         core.table.insert(sa);
     }
@@ -225,14 +225,7 @@ pub(super) fn handle(
                     ends.nat = detected.unwrap_or_default();
                     ends.nat.ours |= detected.is_some() && remote.encap;
                     let peer = Some((identity, payloads));
-                    let keyed = Keyed {
-                        remote,
-                        secured,
-                        material,
-                        received: datagram.data.to_vec(),
-                        peer,
-                        refusals: Vec::new(),
-                    };
+                    let keyed = Keyed::new(remote, secured, material, datagram.data, peer);
                     asking::judged(opening, ends, now, Turn::Aggressive3Came, keyed, core)
                 }
                 Err(error) => {
@@ -291,7 +284,7 @@ fn conclude(
     ends.nat.ours |= detected.is_some() && remote.encap;
     ends.float();
     let peer = Some((identity, payloads));
-    Ok((ends, Keyed { remote, secured, material, received: datagram.data.to_vec(), peer, refusals: Vec::new() }, now))
+    Ok((ends, Keyed::new(remote, secured, material, datagram.data, peer), now))
 }
 
 /// Makes message 3: `HDR*, [CERT...,] HASH_I or SIG_I, NAT-D, NAT-D [, N(INITIAL-CONTACT)]`

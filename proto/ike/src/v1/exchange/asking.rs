@@ -89,6 +89,19 @@ pub(super) struct Keyed {
     pub(super) refusals: Vec<(Arc<Remote>, String)>,
 }
 
+impl Keyed {
+    /// With the message that came, and nobody who did not believe it.
+    pub(super) fn new(
+        remote: Arc<Remote>,
+        secured: Secured,
+        material: Material,
+        received: &[u8],
+        peer: Option<(Identity, Payloads)>,
+    ) -> Self {
+        Keyed { remote, secured, material, received: received.to_vec(), peer, refusals: Vec::new() }
+    }
+}
+
 /// Goes on once it is known, or asked, whether the peer is who it says it is.
 pub(super) fn judged(
     opening: Box<Opening>,

@@ -303,10 +303,7 @@ fn identify(
     ends.nat = detected.unwrap_or_default();
     ends.nat.ours |= detected.is_some() && remote.encap;
     ends.float();
-    Ok((
-        ends,
-        Keyed { remote: closed, secured, material, received: datagram.data.to_vec(), peer: None, refusals: Vec::new() },
-    ))
+    Ok((ends, Keyed::new(closed, secured, material, datagram.data, None)))
 }
 
 /// Sends message 5: `HDR*, IDii, [CERT...,] HASH_I or SIG_I [, N(INITIAL-CONTACT)]`
@@ -353,8 +350,7 @@ fn admit(
             // The initiator moves to port 4500 with this message when there is a NAT (RFC 3947 §4).
             let ends = Ends { local: datagram.local, peer: datagram.remote, ..ends };
             let (material, peer) = (*material, Some((identity, payloads)));
-            let keyed =
-                Keyed { remote, secured, material, received: datagram.data.to_vec(), peer, refusals: Vec::new() };
+            let keyed = Keyed::new(remote, secured, material, datagram.data, peer);
             asking::judged(opening, ends, now, Turn::Main5Came, keyed, core)
         }
         Err(error) => {
@@ -479,8 +475,7 @@ fn conclude(
             let (remote, mut secured, material) = *sent;
             secured.iv = iv;
             let peer = Some((identity, payloads));
-            let keyed =
-                Keyed { remote, secured, material, received: datagram.data.to_vec(), peer, refusals: Vec::new() };
+            let keyed = Keyed::new(remote, secured, material, datagram.data, peer);
             asking::judged(opening, ends, now, Turn::Main6Came, keyed, core)
         }
         Err(error) => {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ravelin_ike::config::Liveness;
 use ravelin_ike::explain::Part;
 use ravelin_ike::output::DownReason;
-use ravelin_ike::{Command, Event, Unique};
+use ravelin_ike::{Command, Config, Event, Unique};
 use ravelin_types::selector::TrafficSelector;
 
 use super::{INFORMATIONAL, lab, next, up, v1};
@@ -245,26 +245,39 @@ fn an_initial_contact_ends_what_was_before_unless_any_number_is_allowed() {
     }
 }
 
-// A name that many share, as that of a group: each has an ISAKMP SA of its own, and no part in the Child SAs of another.
-#[test]
-fn the_same_name_elsewhere_is_another_host() {
+/// Two that are connected, the second of which takes its peer from anywhere.
+fn with_anybody(unique: Unique) -> Lab {
     let mut lab = lab(|_, b| {
         b.remotes[0].remote = "0.0.0.0".parse().unwrap();
-        b.remotes[0].extensions.unique = Unique::Never;
+        b.remotes[0].extensions.unique = unique;
         b.policies[0].policy.remote = vec![TrafficSelector::any_v4()];
         b.policies[0].policy.local = vec![TrafficSelector::host(ip(B))];
     });
     lab.establish();
-    let first = (lab.b.ike().spis, lab.b.child().inbound);
+    lab
+}
+
+/// Somebody of the same name connects from another address; gives the one of before.
+fn from_elsewhere(lab: &mut Lab, change: impl FnOnce(&mut Config)) -> Host {
     let mut config = config("192.0.2.3", B);
     v1(&mut config, false);
     config.remotes[0].local_id = lab.a.config.remotes[0].local_id.clone();
+    change(&mut config);
     let (other, now) = (Host::new(config, 9), lab.a.now);
-    let a = std::mem::replace(&mut lab.a, other);
+    let before = std::mem::replace(&mut lab.a, other);
     lab.a.now = now;
     lab.a.command(Command::Initiate(POLICY));
     lab.settle();
     assert_eq!((lab.a.failures(), lab.b.failures()), (vec![], vec![]));
+    before
+}
+
+// A name that many share, as that of a group: each has an ISAKMP SA of its own, and no part in the Child SAs of another.
+#[test]
+fn the_same_name_elsewhere_is_another_host() {
+    let mut lab = with_anybody(Unique::Never);
+    let first = (lab.b.ike().spis, lab.b.child().inbound);
+    let a = from_elsewhere(&mut lab, |_| ());
     let children = |host: &Host| host.endpoint.ike_sas().iter().map(|sa| sa.children.len()).collect::<Vec<_>>();
     assert_eq!(children(&lab.b), [1, 1]);
     lab.a.command(Command::TerminateIke(None));
@@ -279,28 +292,12 @@ fn the_same_name_elsewhere_is_another_host() {
 #[test]
 fn a_peer_that_comes_from_elsewhere_has_nothing_left_where_it_was_if_it_may_have_one_alone() {
     for (unique, left) in [(Unique::Replace, 1), (Unique::No, 2)] {
-        let mut lab = lab(|_, b| {
-            b.remotes[0].remote = "0.0.0.0".parse().unwrap();
-            b.remotes[0].extensions.unique = unique;
-            b.policies[0].policy.remote = vec![TrafficSelector::any_v4()];
-            b.policies[0].policy.local = vec![TrafficSelector::host(ip(B))];
-        });
-        lab.establish();
+        let mut lab = with_anybody(unique);
         let first = (lab.b.ike().spis, lab.b.child().inbound);
-        let mut config = config("192.0.2.3", B);
-        v1(&mut config, false);
-        config.remotes[0].local_id = lab.a.config.remotes[0].local_id.clone();
         // It says nothing of INITIAL-CONTACT.
-        config.remotes[0].extensions.unique = Unique::Never;
-        let (moved, now) = (Host::new(config, 9), lab.a.now);
-        let before = std::mem::replace(&mut lab.a, moved);
-        lab.a.now = now;
-        lab.a.command(Command::Initiate(POLICY));
-        lab.settle();
-        assert_eq!((lab.a.failures(), lab.b.failures()), (vec![], vec![]));
+        from_elsewhere(&mut lab, |config| config.remotes[0].extensions.unique = Unique::Never);
         let sas = lab.b.endpoint.ike_sas();
         assert_eq!((sas.len(), sas.iter().map(|sa| sa.children.len()).sum::<usize>()), (left, left), "{unique:?}");
         assert_eq!(sas.iter().any(|sa| sa.spis == first.0), unique == Unique::No);
-        drop(before);
     }
 }
