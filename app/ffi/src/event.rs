@@ -27,6 +27,9 @@ pub enum RvlEventKind {
     Idle = 4,
     /// A packet used that SA after a silence; an endpoint that follows the engine wants to know.
     Used = 5,
+    /// A packet of that inbound SA was dropped, because it is not within the SA's selectors; an endpoint that follows the engine
+    /// tells the peer.
+    OutsideSelectors = 6,
 }
 
 /// An event. What its kind does not name is 0.
@@ -102,6 +105,7 @@ impl From<DataPlaneEvent> for RvlEvent {
             DataPlaneEvent::HardExpire(id) | DataPlaneEvent::Lost(id) => of_sa(RvlEventKind::HardExpire, id),
             DataPlaneEvent::Idle(id) => of_sa(RvlEventKind::Idle, id),
             DataPlaneEvent::Used(id) => of_sa(RvlEventKind::Used, id),
+            DataPlaneEvent::OutsideSelectors { id, .. } => of_sa(RvlEventKind::OutsideSelectors, id),
             DataPlaneEvent::PeerMoved { id, src, src_port } => RvlEvent {
                 source: src.into(),
                 source_port: src_port.unwrap_or(0),

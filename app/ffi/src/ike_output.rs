@@ -69,6 +69,9 @@ pub enum RvlIkeEvent {
     HostFound = 12,
     /// A name leads nowhere: it was asked for and not found. The text is the name.
     HostNotFound = 13,
+    /// A packet of SAs for `policy` was not within their selectors, here or at the peer, which said so; the text says which. The SAs
+    /// stay.
+    OutsideSelectors = 14,
 }
 
 /// One output of an endpoint. What its kind does not name is 0.
@@ -157,6 +160,10 @@ pub(crate) fn event(event: &Event) -> (RvlIkeOutput, String) {
             child(RvlIkeEvent::ChildRekeyed, policy, inbound.0, outbound.0)
         }
         Event::ChildDown { policy, inbound, .. } => child(RvlIkeEvent::ChildDown, policy, inbound.0, 0),
+        Event::OutsideSelectors(failure) => {
+            let policy = failure.policy.map_or(0, |policy| policy.0);
+            (RvlIkeOutput { event: RvlIkeEvent::OutsideSelectors, policy, ..output }, failure.to_string())
+        }
         Event::Failed(failure) => (failed(), failure.to_string()),
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! ESP ──► SPI ──► SA ──► open ──► Deliver                      clear ──► flow cache ──► Bypass or Drop
-//!                         └─ PeerMoved, SoftExpire, HardExpire               └─ miss: SPD, ends swapped
+//!                         └─ PeerMoved, SoftExpire, HardExpire,              └─ miss: SPD, ends swapped
+//!                            OutsideSelectors
 //! ```
 
 mod aggfrag;
@@ -16,7 +17,7 @@ use core::net::IpAddr;
 
 use ravelin_crypto::CryptoProvider;
 use ravelin_types::Instant;
-use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, DataPlaneOp, SaStatus};
+use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, DataPlaneOp, PacketStart, SaStatus};
 use ravelin_types::policy::{Domain, PolicyId};
 use ravelin_types::sa::{Direction, Encap, SaCounters, SaId, SaLookup, SaParams};
 use ravelin_wire::ah::AhHeader;
@@ -30,6 +31,7 @@ use crate::engine::{EngineConfig, NoMatch, copied};
 use crate::events::Events;
 use crate::fragments::{Fragments, overwrites_header};
 use crate::ipcomp::Expander;
+use crate::limits::OUTSIDE_SELECTORS_PERIOD;
 use crate::open::{AhPacket, Arrived, Opened, open, open_ah};
 use crate::packet::{Mark, PacketBuf};
 use crate::sad::{InboundSa, Sad, Slot, Spis, status};
@@ -220,7 +222,7 @@ impl Inbound {
         match opened.refused {
             None => {
                 if let Err(reason) = allow((&self.spd, self.domains), &mut self.fragments, sa, pkt, now) {
-                    return self.sa_drops(slot, reason);
+                    return self.refuse_opened(slot, pkt, reason, now);
                 }
                 if sa.usage.record(opened.payload) {
                     self.sad.cross(slot, &mut self.events);
@@ -228,8 +230,19 @@ impl Inbound {
                 pkt.set_mark(Mark::Opened(mode));
                 Verdict::Deliver
             }
-            Some(reason) => self.sa_drops(slot, reason),
+            Some(reason) => self.refuse_opened(slot, pkt, reason, now),
         }
+    }
+
+    /// The SA in `slot` drops a packet that is authentic: of one that is not within its selectors the peer can be told.
+    #[cold]
+    fn refuse_opened(&mut self, slot: Slot, pkt: &PacketBuf<'_>, reason: DropReason, now: Instant) -> Verdict {
+        if reason == DropReason::BadSelector
+            && let Some(sa) = self.sad.get_mut(slot)
+        {
+            note_outside(sa, &mut self.events, pkt.packet(), now);
+        }
+        self.sa_drops(slot, reason)
     }
 
     /// The SA in `slot` drops a packet.
@@ -403,6 +416,15 @@ fn note_move(sa: &mut InboundSa, events: &mut Events, peer: (IpAddr, u16)) {
     let id = sa.cold.params.id();
     if events.push(DataPlaneEvent::PeerMoved { id, src: peer.0, src_port: Some(peer.1) }) {
         sa.peer = Some(peer);
+    }
+}
+
+/// RFC 4301 §5.2: reports of packets outside of the selectors are limited in rate.
+fn note_outside(sa: &mut InboundSa, events: &mut Events, packet: &[u8], now: Instant) {
+    let lately = sa.cold.outside_told.is_some_and(|at| now.since(at) < OUTSIDE_SELECTORS_PERIOD);
+    let (id, packet) = (sa.cold.params.id(), PacketStart::of(packet));
+    if !lately && events.push(DataPlaneEvent::OutsideSelectors { id, packet }) {
+        sa.cold.outside_told = Some(now);
     }
 }
 

@@ -39,6 +39,9 @@ pub const AGGFRAG_GAP: Duration = Duration::from_micros(1);
 pub const AGGFRAG_BEHIND: Duration = Duration::from_millis(20);
 /// The longest payload.
 pub(crate) const MAX_PAYLOAD: usize = 65_535;
+/// Of packets outside of its selectors, an SA reports one in this time (RFC 4301 §5.2 has such reports limited): whoever sends them
+/// for long is told again, and however many there are they cost the two sides next to nothing.
+pub const OUTSIDE_SELECTORS_PERIOD: Duration = Duration::from_secs(30);
 /// Events waiting to be polled from one half.
 pub const MAX_EVENTS: usize = 1024;
 /// Acquires of one policy that wait for an SA: flows, where it has an SA for each.

@@ -239,6 +239,9 @@ impl Endpoint {
                 sa.alive(core.now);
                 sa.follow(ends, from, core);
             }),
+            DataPlaneEvent::OutsideSelectors { id, packet } => {
+                self.core.with_child(id, |sa, ends, inbound, core| sa.outside_selectors(inbound, packet, ends, core));
+            }
         }
     }
 

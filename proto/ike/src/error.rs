@@ -15,6 +15,7 @@ use ravelin_wire::ike::error::{Malformed, Unfit};
 use ravelin_wire::ike::header::PayloadType;
 use ravelin_wire::ike::v1;
 use ravelin_wire::ike::v2::{Notify, NotifyType};
+use ravelin_wire::ip::quoted_flow;
 
 use crate::config::Remote;
 use crate::explain::{Failure, Gap, Means, Part};
@@ -368,6 +369,10 @@ fn advice(part: Part) -> &'static str {
         Part::Refused => "see the log of the peer",
         Part::Protocol => "report this with a capture: one of the two implementations is in error",
         Part::DataPlane => "see what the data plane says",
+        Part::OutsideSelectors => {
+            "see that both sides have the same selectors for the SA, and that nothing rewrites the addresses of packets before \
+             they are protected"
+        }
         Part::Limit => "raise the limit, or close what is not needed",
     }
 }
@@ -375,4 +380,15 @@ fn advice(part: Part) -> &'static str {
 /// The peer never answered.
 pub(crate) fn no_answer(place: Place) -> Failure {
     Error::NoAgreement(Disagreement::new(Part::NoAnswer, vec![], vec![])).failure(place)
+}
+
+/// What is to be said of a packet, of which this is the start, that was dropped because its SA is not for it: by the peer,
+/// or here. `selectors` are those of the SA, from whoever sent the packet to the other.
+pub(crate) fn outside_selectors(place: Place, by_peer: bool, start: &[u8], selectors: String) -> Failure {
+    let flow = quoted_flow(start).map_or_else(|| "a packet that it does not show".into(), |flow| flow.to_string());
+    let (said, ours) = match by_peer {
+        true => (format!("{}: it dropped {flow}", NotifyType::INVALID_SELECTORS), format!("sends {selectors}")),
+        false => (format!("sent {flow}"), format!("takes {selectors}")),
+    };
+    Error::NoAgreement(Disagreement::new(Part::OutsideSelectors, vec![said], vec![ours])).failure(place)
 }

@@ -127,6 +127,9 @@ pub enum Part {
     Protocol,
     /// The data plane refused the SA.
     DataPlane,
+    /// A packet was not within the selectors of its SA, as the peer says in `theirs`, or as was found here. Nothing has failed: the
+    /// SA stays.
+    OutsideSelectors,
     /// A bound on half-open or established SAs is reached.
     Limit,
 }
@@ -177,6 +180,7 @@ impl fmt::Display for Part {
             Part::Refused => "the peer refused",
             Part::Protocol => "the peer broke the protocol",
             Part::DataPlane => "the data plane refused the SA",
+            Part::OutsideSelectors => "a packet was not within the selectors of its SA",
             Part::Limit => "a limit was reached",
         })
     }

@@ -4,16 +4,17 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
+use ravelin_types::dataplane::PacketStart;
 use ravelin_types::policy::PolicyId;
 use ravelin_types::sa::{Direction, SaId};
 use ravelin_types::{IkeSpi, Instant, Spi};
 
 use crate::children::Children;
 use crate::context::Core;
-use crate::error::Place;
+use crate::error::{Place, outside_selectors};
 use crate::extensions::NewGateway;
 use crate::ike_sa::{Ends, IkeSa};
-use crate::output::DownReason;
+use crate::output::{DownReason, Event};
 use crate::want::Want;
 
 /// What an IKE SA of either version is asked for from outside, once both sides are authenticated. All of it is done in
@@ -48,6 +49,16 @@ pub(crate) trait Live {
     fn check_liveness(&mut self, core: &Core);
     /// As [`Live::check_liveness`] because of a hint that proves nothing, at a limited rate.
     fn doubt(&mut self, core: &mut Core);
+    /// A packet of the peer's, which begins like this, is not within the selectors of the Child SA that it came on.
+    fn outside_selectors(&mut self, inbound: Spi, packet: PacketStart, ends: &Ends, core: &mut Core) {
+        let Some(child) = self.children().get(&inbound) else { return };
+        let place = Place { policy: Some(child.policy.policy.id), ..self.place(ends) };
+        let selectors = child.terms.selectors(false);
+        core.event(Event::OutsideSelectors(outside_selectors(place, false, packet.octets(), selectors)));
+        self.tell_outside(inbound, packet);
+    }
+    /// Tells the peer of such a packet; IKEv1 has no word for it.
+    fn tell_outside(&mut self, _inbound: Spi, _packet: PacketStart) {}
     /// A packet of the peer's Child SAs left, the first after a silence.
     fn sent(&mut self, core: &Core);
     /// Sends the peer to another gateway, if it follows.

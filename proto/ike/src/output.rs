@@ -216,6 +216,8 @@ pub enum Event {
         /// Why.
         reason: DownReason,
     },
+    /// A packet of a Child SA was not within its selectors: the peer's, or one of ours, as the peer says. The SA stays.
+    OutsideSelectors(Failure),
     /// An exchange failed; what did not meet is in the explanation.
     Failed(Failure),
 }

@@ -156,8 +156,11 @@ impl Manager {
             }
             DataPlaneEvent::SoftExpire(id) => (*id, false),
             DataPlaneEvent::HardExpire(id) | DataPlaneEvent::Lost(id) => (*id, true),
-            // An address that moves is for whoever knows the peer.
-            DataPlaneEvent::PeerMoved { .. } | DataPlaneEvent::Idle(_) | DataPlaneEvent::Used(_) => return false,
+            // What is for the peer is for whoever knows it.
+            DataPlaneEvent::PeerMoved { .. }
+            | DataPlaneEvent::Idle(_)
+            | DataPlaneEvent::Used(_)
+            | DataPlaneEvent::OutsideSelectors { .. } => return false,
         };
         let sas = world.sas();
         let Some(sa) = sas.iter().map(|status| &status.params).find(|params| params.id() == id) else { return false };

@@ -93,6 +93,39 @@ pub enum DataPlaneEvent {
         /// Source port of the packet, when in UDP.
         src_port: Option<u16>,
     },
+    /// An authentic packet of an inbound SA was dropped, because it is not within the SA's selectors (RFC 4301 §5.2). Raised of one SA
+    /// once in a while at most, and only by a data plane that sees such packets.
+    OutsideSelectors {
+        /// The inbound SA.
+        id: SaId,
+        /// The packet that was in it.
+        packet: PacketStart,
+    },
+}
+
+/// The first octets of a packet: a header of IPv6 and eight octets behind it, as ICMP quotes them at least (RFC 792).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PacketStart {
+    octets: [u8; PacketStart::MOST],
+    len: u8,
+}
+
+impl PacketStart {
+    /// So many at most.
+    pub const MOST: usize = 48;
+
+    /// Those of this packet.
+    pub fn of(packet: &[u8]) -> Self {
+        let len = packet.len().min(Self::MOST);
+        let mut octets = [0; Self::MOST];
+        octets[..len].copy_from_slice(&packet[..len]);
+        PacketStart { octets, len: len as u8 }
+    }
+
+    /// The octets.
+    pub fn octets(&self) -> &[u8] {
+        &self.octets[..usize::from(self.len)]
+    }
 }
 
 /// The selectors of one packet, as its IP and transport headers show them.

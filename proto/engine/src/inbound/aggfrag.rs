@@ -25,7 +25,7 @@ impl Inbound {
             let Some(copied) = next else { continue };
             let verdict = match copied.and_then(|()| self.deliver(slot, pkt, now)) {
                 Ok(()) => Verdict::Deliver,
-                Err(reason) => self.sa_drops(slot, reason),
+                Err(reason) => self.refuse_opened(slot, pkt, reason, now),
             };
             self.counters.count(&verdict);
             return Some(verdict);

@@ -52,6 +52,8 @@ pub(crate) struct Cold {
     pub counters: SaCounters,
     /// Inbound: where the SA's policy stands, kept by the half.
     pub domain: Domain,
+    /// Inbound: when a packet outside of the selectors was last reported, kept by the half.
+    pub outside_told: Option<Instant>,
     /// Outbound: when packets are compressed.
     pub patience: Patience,
     /// Outbound, with AGGFRAG payloads: what waits for them.
@@ -81,6 +83,7 @@ impl Cold {
             mtu: params.options.mtu,
             counters: SaCounters::default(),
             domain: Domain::default(),
+            outside_told: None,
             patience: Patience::default(),
             sender: None,
             receiver: None,

@@ -1,9 +1,11 @@
 //! Packets that are wrong in every way a peer or a stranger can think of. The rows are those of the list of past
 //! security holes of IPsec implementations.
 
+use std::time::Duration;
+
 use crate::common::*;
 use ravelin_engine::{DropReason, HEADROOM, OuterMeta, PacketBuf, TAILROOM, Verdict};
-use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp};
+use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, DataPlaneOp, PacketStart};
 use ravelin_types::policy::Mode;
 use ravelin_types::sa::{Direction, SaParams};
 use ravelin_types::selector::TrafficSelector;
@@ -307,6 +309,31 @@ fn inner_packets_must_be_in_the_selectors_of_their_sa() {
     }
     let counters = engine.list()[0].counters;
     assert_eq!((counters.packets, counters.bad_selector), (1, 7));
+}
+
+// RFC 4301 §5.2: whoever sends what is not within the selectors of an SA can be told, and not about each packet.
+#[test]
+fn what_is_outside_of_the_selectors_is_told_of_once_in_a_while() {
+    let net = |text: &str| TrafficSelector::prefix(ip(text), 16).unwrap();
+    let params = SaParams { local_ts: vec![net("10.1.0.0")], remote_ts: vec![net("10.2.0.0")], ..tunnel() };
+    let mut engine = engine();
+    engine.apply(&DataPlaneOp::AddSa(received(&params)), NOW).unwrap();
+    let outside = udp("10.3.0.1", "10.2.0.1", (5, 80), 100);
+    let mut at = |esp: &[u8], seconds| {
+        let meta = OuterMeta { src: params.src, dst: params.dst, src_port: None, tos: 0, ttl: 33 };
+        let now = NOW + Duration::from_secs(seconds);
+        Buffer::new(esp).with(|pkt| engine.inbound.process_esp(pkt, &meta, now));
+        engine.poll_event()
+    };
+    let esp = |sequence| authentic(&params, sequence, &padded(&outside, protocol::IPV4));
+    let told = Some(DataPlaneEvent::OutsideSelectors { id: received(&params).id(), packet: PacketStart::of(&outside) });
+    let mut forged = esp(1);
+    *forged.last_mut().unwrap() ^= 1;
+    assert_eq!(at(&forged, 0), None);
+    assert_eq!((at(&esp(1), 1), at(&esp(1), 40)), (told.clone(), None), "a packet that is played back tells nothing");
+    assert_eq!((at(&esp(2), 1), at(&esp(3), 30), at(&esp(4), 31)), (None, None, told));
+    let malformed = authentic(&params, 5, &padded(&outside[..19], protocol::IPV4));
+    assert_eq!(at(&malformed, 100), None, "what is wrong in another way is not of this kind");
 }
 
 // RFC 6040 §4: marks go in, come out, and are never lost.

@@ -9,6 +9,8 @@ pub(crate) mod cpis;
 pub(crate) mod ipcomp;
 pub(crate) mod offer;
 
+use alloc::format;
+use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::IpAddr;
@@ -80,6 +82,13 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
+    /// The selectors, for a report: from this side to the peer's, or the other way.
+    pub(crate) fn selectors(&self, outward: bool) -> String {
+        let join = |side: &[TrafficSelector]| side.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        let (ours, theirs) = (join(&self.local_ts), join(&self.remote_ts));
+        if outward { format!("{ours} -> {theirs}") } else { format!("{theirs} -> {ours}") }
+    }
+
     /// Whether the other carries the same traffic in the same mode.
     pub(crate) fn serves_the_same(&self, other: &Terms) -> bool {
         (self.mode, self.aggfrag) == (other.mode, other.aggfrag)

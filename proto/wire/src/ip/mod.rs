@@ -157,6 +157,24 @@ impl Header {
     }
 }
 
+/// The flow of a packet of which only the start is there, as errors quote it.
+pub fn quoted_flow(start: &[u8]) -> Option<Flow> {
+    let mut quote = [0; QUOTE];
+    let len = start.len().min(QUOTE);
+    quote[..len].copy_from_slice(&start[..len]);
+    // What is there is taken for the whole.
+    let (at, total) = match start.first()? >> 4 {
+        4 => (v4::TOTAL_LEN_AT, len),
+        _ => (v6::PAYLOAD_LEN_AT, len.checked_sub(v6::HEADER_LEN)?),
+    };
+    quote[at..at + 2].copy_from_slice(&(total as u16).to_be_bytes());
+    let quote = &quote[..len];
+    Header::parse(quote).ok().map(|header| header.flow(quote))
+}
+
+/// What [`quoted_flow`] looks at: the longest header of IPv4 and more.
+const QUOTE: usize = 128;
+
 /// What tells a datagram that travels in fragments from others (RFC 791 §3.2, RFC 8200 §4.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Datagram {

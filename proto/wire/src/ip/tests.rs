@@ -154,3 +154,17 @@ fn v6_traffic_class_leaves_the_flow_label() {
     assert_eq!(Header::parse(&packet).unwrap().tos, 0xb9);
     assert_eq!((packet[1] & 0x0f, packet[3]), (0x0a, 0x55));
 }
+
+#[test]
+fn a_quote_shows_the_flow_as_far_as_it_goes() {
+    let text = [&[0, 53, 0x80, 0, 0, 108, 0, 0][..], &[0; 100]].concat();
+    for (packet, header) in [(v4_packet(0, protocol::UDP, &text), 20), (v6_packet(protocol::UDP, &text), 40)] {
+        let flow = Header::parse(&packet).unwrap().flow(&packet);
+        assert_eq!((quoted_flow(&packet), quoted_flow(&packet[..header + 8])), (Some(flow), Some(flow)));
+        assert_eq!(quoted_flow(&packet[..header]), Some(Flow { src_port: None, dst_port: None, ..flow }));
+        for short in 0..header {
+            assert_eq!(quoted_flow(&packet[..short]), None);
+        }
+    }
+    assert_eq!((quoted_flow(&[0x75; 60]), quoted_flow(&[0xff; 300])), (None, None));
+}

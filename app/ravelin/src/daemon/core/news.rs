@@ -4,7 +4,7 @@ use ravelin_config::value::dns::Anchor;
 use ravelin_config::value::encrypted_dns::Written;
 use ravelin_ike::Event;
 use ravelin_ike::address::Grant;
-use ravelin_ike::explain::Part;
+use ravelin_ike::explain::{Failure, Part};
 use ravelin_ike::output::DownReason;
 use ravelin_inbox::Progress;
 use ravelin_types::Instant;
@@ -76,12 +76,9 @@ impl<P: Plane> Core<P> {
                 tracing::info!("SA for {name} is down: in {inbound}, {}", reason_text(*reason));
                 self.retry_later(*policy, *reason, now);
             }
+            Event::OutsideSelectors(failure) => self.write_failure(failure, now),
             Event::Failed(failure) => {
-                match self.failures.add(failure, now) {
-                    Log::Write(0) => tracing::warn!("{failure}"),
-                    Log::Write(left_out) => tracing::warn!("{failure} ({left_out} failures before it were left out)"),
-                    Log::Suppress => {}
-                }
+                self.write_failure(failure, now);
                 if failure.part == Part::Name {
                     self.nowhere.extend(failure.policy);
                 }
@@ -101,6 +98,15 @@ impl<P: Plane> Core<P> {
         self.vici_event(event, now);
         let answers = self.waiting.event(event);
         self.answer_all(answers);
+    }
+
+    /// Keeps what went wrong for who asks, and logs it.
+    fn write_failure(&mut self, failure: &Failure, now: Instant) {
+        match self.failures.add(failure, now) {
+            Log::Write(0) => tracing::warn!("{failure}"),
+            Log::Write(left_out) => tracing::warn!("{failure} ({left_out} failures before it were left out)"),
+            Log::Suppress => {}
+        }
     }
 
     /// A packet asks for an SA that cannot be negotiated: the operator is told.

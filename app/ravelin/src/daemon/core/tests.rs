@@ -15,7 +15,7 @@ use ravelin_inbox::Progress;
 use ravelin_pki::auth::World;
 use ravelin_pki::memory;
 use ravelin_tls::Maker;
-use ravelin_types::dataplane::{DataPlane, DataPlaneError, SaStatus, Settled, Table};
+use ravelin_types::dataplane::{DataPlane, DataPlaneError, PacketStart, SaStatus, Settled, Table};
 use ravelin_types::lifetime::Lifetime;
 use ravelin_types::options::SaOptions;
 use ravelin_types::policy::{Mode, Policy};

@@ -39,7 +39,9 @@ fn of_failure(failure: &Failure) -> Option<&'static str> {
         Part::NoAnswer => "retransmit-send-timeout",
         Part::DataPlane => "install-child-sa-failed",
         Part::Protocol => "parse-error-body",
-        Part::NoRemote | Part::Role | Part::Configuration | Part::Refused | Part::Limit => return None,
+        Part::NoRemote | Part::Role | Part::Configuration | Part::Refused | Part::OutsideSelectors | Part::Limit => {
+            return None;
+        }
     })
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use ravelin_control::{ClientId, Message};
+use ravelin_ike::explain::Failure;
 use ravelin_ike::view::{ChildSaView, IkeSaView};
 use ravelin_ike::{Datagram, Event, Transmit};
 use ravelin_types::dataplane::{DataPlaneOp, SaStatus};
@@ -268,10 +269,14 @@ impl<P: Plane> Core<P> {
             }
             Event::Failed(failure) => {
                 self.alert_failure(failure);
-                let about = failure.remote.clone();
-                self.say(Group::Ike, 1, about.as_deref().map(|name| (name, 0)), || failure.to_string());
+                self.say_failure(failure);
             }
+            Event::OutsideSelectors(failure) => self.say_failure(failure),
         }
+    }
+
+    fn say_failure(&mut self, failure: &Failure) {
+        self.say(Group::Ike, 1, failure.remote.as_deref().map(|name| (name, 0)), || failure.to_string());
     }
 
     fn say_of(&mut self, view: &IkeSaView, level: i64, text: impl FnOnce() -> String) {

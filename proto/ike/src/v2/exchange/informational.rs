@@ -14,17 +14,18 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use ravelin_types::Spi;
+use ravelin_types::dataplane::PacketStart;
 use ravelin_types::proposal::ProtocolId;
-use ravelin_wire::ike::v2::{Delete, NotifyType, Payload};
+use ravelin_wire::ike::v2::{AnySpi, Delete, Notify, NotifyType, Payload};
 
 use super::{After, Answer, Exchange, What, mobike};
-use crate::child::ChildState;
+use crate::child::{ChildSa, ChildState};
 use crate::config::Remote;
 use crate::context::Core;
-use crate::error::Error;
+use crate::error::{Error, Place, outside_selectors};
 use crate::ike_sa::Ends;
 use crate::input::Datagram;
-use crate::output::DownReason;
+use crate::output::{DownReason, Event};
 use crate::v2::feature::{configuration, window_size};
 use crate::v2::message::Payloads;
 use crate::v2::phase::established::{Established, Stage};
@@ -73,6 +74,14 @@ pub(crate) fn liveness() -> (Exchange, Vec<Payload>) {
     (Exchange::Liveness, Vec::new())
 }
 
+/// A packet of the peer's was not within the selectors of this Child SA (RFC 4301 §5.2).
+pub(crate) fn invalid_selectors(child: &ChildSa, packet: PacketStart) -> (Exchange, Vec<Payload>) {
+    let protocol = child.terms.suite.protocol();
+    let data = packet.octets().to_vec();
+    let notify = Notify { data, ..Notify::about(protocol, child.inbound, NotifyType::INVALID_SELECTORS) };
+    (Exchange::InvalidSelectors, vec![Payload::Notify(notify)])
+}
+
 /// How many requests we take at once.
 pub(crate) fn window(remote: &Remote) -> (Exchange, Vec<Payload>) {
     (Exchange::Window, window_size::notify(remote).into_iter().collect())
@@ -102,6 +111,7 @@ pub(crate) fn respond(
         sa.window.peer_takes(size, window_size::wanted(&sa.remote));
     }
     sa.authenticated.told(payloads, core);
+    note_outside(sa, ends, payloads, core);
     super::redirect::obey(sa, ends, payloads, core);
     let (mut gone, mut gone_ah) = (Vec::new(), Vec::new());
     for payload in &payloads.0 {
@@ -158,4 +168,18 @@ fn delete(protocol: ProtocolId, outbound: Spi, sa: &mut Established, ends: &Ends
     let crossed = sa.exchanges().any(is_its);
     sa.children.take_down(inbound, reason, core);
     (!crossed).then_some(inbound)
+}
+
+/// The peer dropped packets of ours because of the selectors of their Child SA. RFC 7296 §3.10.1 has nothing follow from that: the SA is
+/// good for other packets, and who sends the wrong ones is for people to find out.
+fn note_outside(sa: &Established, ends: &Ends, payloads: &Payloads, core: &mut Core) {
+    for notify in payloads.notifies().filter(|notify| notify.kind == NotifyType::INVALID_SELECTORS) {
+        // The SPI is that of the packet, so of an SA that we send on.
+        let AnySpi::Child(spi) = notify.spi else { continue };
+        let child = sa.children.to(spi).filter(|child| child.terms.suite.protocol() == notify.protocol);
+        let Some(child) = child else { continue };
+        let place = Place { policy: Some(child.policy.policy.id), ..sa.place(ends, "INFORMATIONAL") };
+        let selectors = child.terms.selectors(true);
+        core.event(Event::OutsideSelectors(outside_selectors(place, true, &notify.data, selectors)));
+    }
 }

@@ -99,6 +99,8 @@ pub(crate) enum Exchange {
     Ticket,
     /// The token that shows that we crashed.
     CrashToken,
+    /// A packet was not within the selectors of its Child SA.
+    InvalidSelectors,
     /// A sign of life.
     Liveness,
     /// How many requests we take at once.
@@ -118,6 +120,7 @@ impl Exchange {
             | Exchange::Redirect
             | Exchange::Ticket
             | Exchange::CrashToken
+            | Exchange::InvalidSelectors
             | Exchange::Liveness
             | Exchange::Window
             | Exchange::Addresses(_) => ExchangeType::INFORMATIONAL,
@@ -132,6 +135,7 @@ impl Exchange {
             | Exchange::DeleteChild(_)
             | Exchange::Ticket
             | Exchange::CrashToken
+            | Exchange::InvalidSelectors
             | Exchange::Liveness
             | Exchange::Window => false,
         }
@@ -217,7 +221,7 @@ pub(crate) fn response(
             }
             After::Stay
         }
-        Exchange::CrashToken | Exchange::Liveness | Exchange::Window => After::Stay,
+        Exchange::CrashToken | Exchange::InvalidSelectors | Exchange::Liveness | Exchange::Window => After::Stay,
         Exchange::Addresses(exchange) => exchange.response(sa, ends, payloads, core),
     })
 }
@@ -233,6 +237,7 @@ pub(crate) fn abandon(exchange: Exchange, sa: &mut Established, ends: &Ends, cor
         | Exchange::Redirect
         | Exchange::Ticket
         | Exchange::CrashToken
+        | Exchange::InvalidSelectors
         | Exchange::Liveness
         | Exchange::Window
         | Exchange::Addresses(_) => {}

@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
+use ravelin_types::dataplane::PacketStart;
 use ravelin_types::policy::PolicyId;
 use ravelin_types::sa::Direction;
 use ravelin_types::{Instant, Spi};
@@ -210,6 +211,9 @@ impl Established {
             }
             What::Redirect(to) => Ok(Some(redirect::request(&to))),
             What::Ticket => Ok(Some(ticket::request())),
+            What::InvalidSelectors(inbound, packet) => {
+                Ok(self.children.get(&inbound).map(|child| informational::invalid_selectors(child, packet)))
+            }
             What::CrashToken => Ok(crash_detection::request(&self.remote, ends, core)),
             What::Close(reason) => Ok(Some(Close::request(reason))),
             // RFC 4555 §3.8: behind a NAT the leader also asks how it is seen.
@@ -455,6 +459,14 @@ impl Live for Established {
     fn sent(&mut self, core: &Core) {
         if self.silence.is_broken(self.remote.liveness, core.now) {
             self.check_liveness(core);
+        }
+    }
+
+    fn tell_outside(&mut self, inbound: Spi, packet: PacketStart) {
+        // One at a time, however long the peer does not answer.
+        let waits = |task: &Task| matches!(task.what, What::InvalidSelectors(spi, _) if spi == inbound);
+        if !self.tasks.iter().any(waits) {
+            self.add_task(Task::new(What::InvalidSelectors(inbound, packet)));
         }
     }
 

@@ -1,5 +1,6 @@
 //! What an established IKE SA has to do: one exchange to come.
 
+use ravelin_types::dataplane::PacketStart;
 use ravelin_types::proposal::ProtocolId;
 use ravelin_types::transform::KeMethod;
 use ravelin_types::{Instant, Spi};
@@ -45,6 +46,8 @@ pub(crate) enum What {
     Ticket,
     /// Our token, for the peer.
     CrashToken,
+    /// A packet of the peer's, which begins like this, was not within the selectors of the Child SA with this inbound SPI.
+    InvalidSelectors(Spi, PacketStart),
     /// A sign of life.
     Liveness,
     /// How many requests we take at once.
@@ -65,6 +68,7 @@ impl What {
             What::UpdateAddresses | What::TellAddresses | What::VerifyAddress => true,
             What::Redirect(_) => true,
             What::RekeyIke | What::Close(_) | What::Ticket | What::CrashToken | What::Liveness | What::Window => false,
+            What::InvalidSelectors(..) => false,
         }
     }
 
@@ -76,7 +80,7 @@ impl What {
             // The leader behind a NAT asks how it is seen (RFC 4555 §3.8).
             What::Liveness => true,
             What::Create(_) | What::RekeyChild(_) | What::DeleteChild(..) => false,
-            What::Ticket | What::CrashToken | What::Window => false,
+            What::Ticket | What::CrashToken | What::Window | What::InvalidSelectors(..) => false,
         }
     }
 

@@ -123,7 +123,7 @@ impl Established {
                 Exchange::Addresses(open) => Some(open.what),
                 Exchange::Window => Some(What::Window),
                 Exchange::CrashToken => Some(What::CrashToken),
-                Exchange::Redirect | Exchange::Ticket | Exchange::Liveness => None,
+                Exchange::Redirect | Exchange::Ticket | Exchange::InvalidSelectors | Exchange::Liveness => None,
             };
             self.tasks.extend(again.map(Task::new));
         }

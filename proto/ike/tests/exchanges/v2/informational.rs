@@ -3,12 +3,18 @@
 use std::time::Duration;
 
 use crate::lab::*;
+use crate::v2::peer::{FIRST, Peer};
 use ravelin_ike::config::Liveness;
-use ravelin_ike::explain::Part;
+use ravelin_ike::explain::{Failure, Part};
 use ravelin_ike::output::DownReason;
 use ravelin_ike::{Command, Event, limits};
-use ravelin_types::dataplane::DataPlaneEvent;
+use ravelin_types::Spi;
+use ravelin_types::dataplane::{DataPlaneEvent, PacketStart};
+use ravelin_types::proposal::ProtocolId;
 use ravelin_types::sa::Direction::Inbound;
+use ravelin_wire::ike::header::ExchangeType;
+use ravelin_wire::ike::v2::{Notify, NotifyType, Payload};
+use ravelin_wire::ip::{protocol, v4};
 
 #[test]
 fn a_child_sa_is_deleted_from_either_end() {
@@ -221,4 +227,76 @@ fn an_unprotected_hint_makes_us_ask_but_not_believe() {
     assert_eq!(lab.a.sent.len(), 1);
     lab.settle();
     assert_eq!((lab.a.sas.len(), lab.b.sas.len()), (2, 2));
+}
+
+// RFC 4301 §5.2, RFC 7296 §3.10.1.
+#[test]
+fn a_packet_outside_of_its_sa_is_told_to_whoever_sent_it() {
+    let told = |host: &Host| -> Vec<Failure> {
+        let told = host.events.iter().filter_map(|event| match event {
+            Event::OutsideSelectors(failure) => Some(failure.clone()),
+            _ => None,
+        });
+        told.collect()
+    };
+    let mut host = Host::new(config(B, A), 2);
+    let mut peer = Peer::up(&mut host);
+    let id = host.sas.keys().find(|id| id.direction == Inbound).copied().unwrap();
+    let outside = outside();
+    let event = || DataPlaneEvent::OutsideSelectors { id, packet: PacketStart::of(&outside) };
+    host.event(event());
+    let (message, payloads) = peer.asked(&mut host);
+    let [Payload::Notify(notify)] = &payloads[..] else { panic!("{payloads:?}") };
+    assert_eq!((notify.kind, notify.protocol), (NotifyType::INVALID_SELECTORS, ProtocolId::ESP));
+    assert_eq!((notify.spi.child(), &*notify.data), (Some(id.spi), &outside[..PacketStart::MOST]));
+    let said = &told(&host)[0];
+    assert_eq!(
+        (said.part, &*said.theirs[0]),
+        (Part::OutsideSelectors, "sent 10.3.0.1 -> 10.2.0.1 protocol 17 ports 5 -> 80")
+    );
+    // While the peer does not answer, one more waits and no others.
+    (0..3).for_each(|_| host.event(event()));
+    assert!(host.sent.is_empty());
+    peer.answer(&mut host, ExchangeType::INFORMATIONAL, message, &[]);
+    let (message, _) = peer.asked(&mut host);
+    peer.answer(&mut host, ExchangeType::INFORMATIONAL, message, &[]);
+    assert!(host.sent.is_empty() && host.failures().is_empty());
+
+    // And the peer says it of ours: by the SPI of the packet, of an SA that is there.
+    host.events.clear();
+    let about = |protocol, spi, data: &[u8]| {
+        let notify = Notify::about(protocol, spi, NotifyType::INVALID_SELECTORS);
+        Payload::Notify(Notify { data: data.to_vec(), ..notify })
+    };
+    for (protocol, spi) in [(ProtocolId::ESP, id.spi), (ProtocolId::ESP, Spi(0x5555_5555)), (ProtocolId::AH, FIRST)] {
+        assert_eq!(peer.ask(&mut host, ExchangeType::INFORMATIONAL, &[about(protocol, spi, &outside)]), []);
+    }
+    assert_eq!(told(&host), []);
+    for (data, words) in [(&outside[..], "10.3.0.1 -> 10.2.0.1"), (&[], "a packet that it does not show")] {
+        assert_eq!(peer.ask(&mut host, ExchangeType::INFORMATIONAL, &[about(ProtocolId::ESP, FIRST, data)]), []);
+        let said = told(&host).pop().unwrap();
+        assert_eq!((said.part, said.policy), (Part::OutsideSelectors, Some(POLICY)));
+        assert!(
+            said.theirs[0].starts_with("INVALID_SELECTORS: it dropped ") && said.theirs[0].contains(words),
+            "{said}"
+        );
+    }
+    assert_eq!((host.children().len(), host.sas.len()), (1, 2), "the SA stays");
+}
+
+/// A UDP packet that is none of the SA's.
+fn outside() -> Vec<u8> {
+    let fields = v4::Fields {
+        tos: 0,
+        total_len: 60,
+        id: 1,
+        dont_fragment: false,
+        ttl: 64,
+        protocol: protocol::UDP,
+        src: [10, 3, 0, 1].into(),
+        dst: [10, 2, 0, 1].into(),
+    };
+    let mut header = [0; v4::HEADER_LEN];
+    fields.emit(&mut header);
+    [&header[..], &[0, 5, 0, 80, 0, 40, 0, 0], &[7; 32]].concat()
 }

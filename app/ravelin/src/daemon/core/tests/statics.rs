@@ -26,7 +26,7 @@ fn client(name: &str) -> (Bench, PolicyId) {
 }
 
 impl Bench {
-    fn happens(&mut self, event: DataPlaneEvent) {
+    pub(super) fn happens(&mut self, event: DataPlaneEvent) {
         self.plane.0.borrow_mut().events = vec![event];
         self.core.plane_events(self.now, 1);
     }

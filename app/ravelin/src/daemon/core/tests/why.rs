@@ -39,6 +39,33 @@ fn an_offer_that_does_not_meet_is_shown_as_a_difference() {
     assert_eq!(exchange["resolved"], false);
 }
 
+// RFC 4301 §5.2: both sides learn of a packet that is not within the selectors of its SA, and nothing else happens.
+#[test]
+fn a_packet_outside_of_its_sa_is_told_on_both_sides() {
+    let mut pair = Pair::new("outside", ["", ""], ["", ""]);
+    pair.initiate();
+    let sas = pair.0[1].plane.0.borrow().sas.clone();
+    let id = sas.iter().map(|sa| sa.params.id()).find(|id| id.direction == Direction::Inbound).unwrap();
+    let packet = PacketStart::of(&[
+        0x45, 0, 0, 60, 0, 1, 0, 0, 64, 17, 0, 0, 10, 9, 0, 1, 10, 2, 0, 1, 0, 5, 0, 80, 0, 40, 0, 0, 0, 0, 0, 0,
+    ]);
+    pair.0[1].happens(DataPlaneEvent::OutsideSelectors { id, packet });
+    pair.exchange();
+    let flow = "10.9.0.1 -> 10.2.0.1 protocol 17 ports 5 -> 80";
+    for (at, peer, here) in [
+        (0, format!("INVALID_SELECTORS: it dropped {flow}"), "sends 10.1.0.0/16 -> 10.2.0.0/16"),
+        (1, format!("sent {flow}"), "takes 10.1.0.0/16 -> 10.2.0.0/16"),
+    ] {
+        let text = pair.why(at, "gw");
+        assert!(
+            text.contains("INFORMATIONAL for p1, 0 secs ago: a packet was not within the selectors of its SA"),
+            "{text}"
+        );
+        assert!(text.contains(&format!("peer: {peer}\n    here: {here}\n")), "{text}");
+        assert_eq!(pair.0[at].plane.0.borrow().sas.len(), 2);
+    }
+}
+
 #[test]
 fn each_cause_is_told_with_what_mends_it() {
     /// What the remote and the policy are given here and there, the exchange that fails, and what is said of it.
