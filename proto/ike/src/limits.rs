@@ -11,6 +11,12 @@ pub const HALF_OPEN_PER_ADDRESS: usize = 64;
 /// From this many half-open IKE SAs on, IKE_SA_INIT requests must bring a cookie (RFC 7296 §2.6).
 pub const COOKIE_THRESHOLD: usize = 32;
 
+/// Cookies that are not ours and are answered with another in one second.
+pub const WRONG_COOKIES: usize = 128;
+
+/// Those of one address: its peers bring such a cookie once if all is well.
+pub const WRONG_COOKIES_PER_ADDRESS: usize = 4;
+
 /// How many of [`HALF_OPEN`] are for those that are known: who present a ticket, and addresses of peers that are here.
 pub const HALF_OPEN_RESERVE: usize = HALF_OPEN / 8;
 

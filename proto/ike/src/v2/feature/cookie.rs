@@ -15,6 +15,7 @@ use ravelin_types::{IkeSpi, Instant, Secret};
 use subtle::ConstantTimeEq;
 
 use crate::limits;
+use crate::sa_table::Counts;
 
 /// The secrets behind cookies.
 pub(crate) struct Cookies {
@@ -23,6 +24,8 @@ pub(crate) struct Cookies {
     current: Secret,
     /// With the time at which it was made.
     previous: Option<(Secret, Instant)>,
+    /// Cookies that are not ours and were answered all the same, since then.
+    wrong: (Counts, Instant),
 }
 
 /// A cookie that was made here.
@@ -48,7 +51,7 @@ pub(crate) struct Claim<'a> {
 impl Cookies {
     /// With a first secret.
     pub(crate) fn new(rng: &mut dyn SecureRandom, now: Instant) -> Self {
-        Cookies { generation: 0, made: now, current: fresh(rng), previous: None }
+        Cookies { generation: 0, made: now, current: fresh(rng), previous: None, wrong: (Counts::default(), now) }
     }
 
     /// The cookie to send, with a puzzle that is so hard.
@@ -87,6 +90,22 @@ impl Cookies {
         }
         let fresh = now.since(made + Duration::from_secs(second.into())) < limits::PUZZLE_TIME;
         Some(Vouched { bits: if fresh { bits } else { 0 }, lot: expected.last().copied().unwrap_or_default() })
+    }
+
+    /// Whether a cookie that is not ours is answered with another. It may be of a secret that is gone, or from before a restart
+    /// (RFC 7296 §2.6), so honest peers have one now and then. Whoever goes on bringing them would be answered for ever. That is a rate
+    /// and about wrong cookies alone: requests without a cookie, and with a good one, are answered whatever others send in the same
+    /// name.
+    pub(crate) fn may_replace(&mut self, from: IpAddr, now: Instant) -> bool {
+        let (counts, since) = &mut self.wrong;
+        if now.since(*since) >= Duration::from_secs(1) {
+            (*counts, *since) = (Counts::default(), now);
+        }
+        let may = counts.from(from) < limits::WRONG_COOKIES_PER_ADDRESS && counts.total() < limits::WRONG_COOKIES;
+        if may {
+            counts.add(from);
+        }
+        may
     }
 
     fn rotate(&mut self, rng: &mut dyn SecureRandom, now: Instant) {

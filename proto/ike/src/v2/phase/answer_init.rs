@@ -159,16 +159,17 @@ fn answer(header: &Header, payloads: &Payloads, datagram: Datagram<'_>, core: &m
     }
     let claim = Claim { nonce: nonce_i, spi: spi_i, from: datagram.remote };
     // RFC 7296 §2.6: a cookie that is not ours counts as none.
-    let cookie = payloads.notify(NotifyType::COOKIE).map(|notify| notify.data.as_slice());
-    let cookie = cookie.and_then(|cookie| {
+    let brought = payloads.notify(NotifyType::COOKIE).map(|notify| notify.data.as_slice());
+    let cookie = brought.and_then(|cookie| {
         Some((cookie, core.cookies.accepts(cookie, claim, &core.crypto, &mut *core.rng, core.now)?))
     });
     // RFC 9329 §6.3: who has opened a connection can receive.
     let vouched = cookie.is_some() || datagram.carrier == Carrier::Tcp;
+    let wrong = brought.is_some() && cookie.is_none();
     let first = !core.exchanging.is_again();
     let puzzle = if first && !known { puzzle::due(payloads, cookie, half_open, core) } else { None };
     if puzzle.is_some() || !vouched && first && half_open >= limits::COOKIE_THRESHOLD {
-        challenge(header, claim, puzzle, datagram, core);
+        challenge(header, (claim, wrong), puzzle, datagram, core);
         return Ok(());
     }
 
@@ -195,7 +196,7 @@ fn answer(header: &Header, payloads: &Payloads, datagram: Datagram<'_>, core: &m
         }
     };
     if !vouched && built.init.response.len() > datagram.data.len() {
-        challenge(header, claim, None, datagram, core);
+        challenge(header, (claim, wrong), None, datagram, core);
         return Ok(());
     }
     let Built { ends, init, candidates } = built;
@@ -390,8 +391,18 @@ fn put_list(list: Option<Payload>, answer: &mut Vec<Payload>, intermediate: bool
     Ok(true)
 }
 
-/// `HDR(A,0), N(COOKIE), [N(PUZZLE)]`
-fn challenge(header: &Header, claim: Claim<'_>, puzzle: Option<(PrfId, u8)>, datagram: Datagram<'_>, core: &mut Core) {
+/// `HDR(A,0), N(COOKIE), [N(PUZZLE)]`; `wrong`: to a request with another cookie.
+fn challenge(
+    header: &Header,
+    (claim, wrong): (Claim<'_>, bool),
+    puzzle: Option<(PrfId, u8)>,
+    datagram: Datagram<'_>,
+    core: &mut Core,
+) {
+    if wrong && !core.cookies.may_replace(datagram.remote.ip(), core.now) {
+        core.counters.rate_limited += 1;
+        return;
+    }
     let bits = puzzle.map_or(0, |(_, bits)| bits);
     let Some(cookie) = core.cookies.make(claim, bits, &core.crypto, &mut *core.rng, core.now) else { return };
     core.counters.cookies += 1;

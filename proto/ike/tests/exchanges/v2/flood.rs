@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ravelin_ike::config::{IdPattern, Open, OwnedKey};
-use ravelin_ike::{Command, Transmit, limits};
+use ravelin_ike::{Command, Config, Transmit, limits};
 use ravelin_types::selector::TrafficSelector;
 
 use crate::lab::*;
+use crate::v2::peer::{self, Peer};
+use ravelin_wire::ike::v2::{Message, NotifyType, Payload};
 
 /// Requests in all.
 const STRANGERS: u32 = 100_000;
@@ -31,8 +33,13 @@ impl Strangers {
 
     /// A fifth of them arrives at `host`, and nobody hears its answers.
     fn storm(&mut self, host: &mut Host) {
+        self.some(host, STRANGERS as usize / 5);
+    }
+
+    /// So many do.
+    fn some(&mut self, host: &mut Host, count: usize) {
         let mut others = std::mem::take(&mut host.sent);
-        for _ in 0..STRANGERS / 5 {
+        for _ in 0..count {
             self.sent += 1;
             let number = self.sent.to_be_bytes();
             self.request.data[..4].copy_from_slice(&number);
@@ -46,21 +53,24 @@ impl Strangers {
     }
 }
 
+/// Its remote takes whoever has the key.
+fn for_anybody(config: &mut Config) {
+    let remote = &mut config.remotes[0];
+    remote.remote = ip("0.0.0.0");
+    remote.open = Open {
+        from: vec![ip("0.0.0.0")..=ip("255.255.255.255")],
+        peers: Some(IdPattern::Any),
+        keys: Some(Arc::from([OwnedKey { owners: Vec::new(), secret: SECRET.into() }])),
+        ..Open::default()
+    };
+    config.policies[0].policy.remote = Vec::new();
+    config.policies[0].dynamic.remote = vec![TrafficSelector::any_v4()];
+}
+
 // RFC 7296 §2.6: nothing is kept for a stranger that has not shown that it receives; whoever has gets in at once.
 #[test]
 fn a_flood_of_strangers_keeps_nobody_out_and_disturbs_nobody() {
-    let mut lab = Lab::with(|_, b| {
-        let remote = &mut b.remotes[0];
-        remote.remote = ip("0.0.0.0");
-        remote.open = Open {
-            from: vec![ip("0.0.0.0")..=ip("255.255.255.255")],
-            peers: Some(IdPattern::Any),
-            keys: Some(Arc::from([OwnedKey { owners: Vec::new(), secret: SECRET.into() }])),
-            ..Open::default()
-        };
-        b.policies[0].policy.remote = Vec::new();
-        b.policies[0].dynamic.remote = vec![TrafficSelector::any_v4()];
-    });
+    let mut lab = Lab::with(|_, b| for_anybody(b));
     lab.establish();
     let mut strangers = Strangers::new();
     strangers.storm(&mut lab.b);
@@ -92,4 +102,39 @@ fn a_flood_of_strangers_keeps_nobody_out_and_disturbs_nobody() {
     assert_eq!(half_open(&honest.b), limits::COOKIE_THRESHOLD);
     honest.b.sleep(limits::HALF_OPEN_LIFETIME + Duration::from_secs(1));
     assert_eq!(half_open(&honest.b), 0);
+}
+
+// RFC 7296 §2.6: a cookie that is not ours is answered with another, but not for ever; and whatever somebody sends in the name of an
+// honest peer, that one gets in.
+#[test]
+fn wrong_cookies_are_answered_now_and_then_and_keep_nobody_out() {
+    let mut host = Host::new(config(B, A), 2);
+    host.configure(for_anybody);
+    Strangers::new().some(&mut host, limits::COOKIE_THRESHOLD);
+    let mut peer = Peer::new(7);
+    let first = peer.init_payloads();
+    let with = |peer: &mut Peer, cookie: &[u8]| {
+        let cookie = peer::notify(NotifyType::COOKIE, cookie);
+        peer.init_message(&[&[cookie], &first[..]].concat())
+    };
+    let answers = |host: &mut Host, message: &[u8], times: usize| {
+        (0..times).for_each(|_| peer.send(host, message));
+        host.sent.drain(..).collect::<Vec<_>>()
+    };
+    let wrong = with(&mut Peer::new(7), &[7; 35]);
+    for _ in 0..3 {
+        assert_eq!(answers(&mut host, &wrong, 1000).len(), limits::WRONG_COOKIES_PER_ADDRESS);
+        host.sleep(Duration::from_secs(1));
+    }
+    assert_eq!(host.endpoint.counters().rate_limited, 3 * (1000 - limits::WRONG_COOKIES_PER_ADDRESS as u64));
+    answers(&mut host, &wrong, 1000);
+    let plain = Peer::new(7).init_message(&first);
+    let challenges = answers(&mut host, &plain, 1000);
+    assert_eq!(challenges.len(), 1000, "without a cookie everybody gets one");
+    let cookie = Message::parse(&challenges[0].data).unwrap().payloads;
+    let [Payload::Notify(cookie)] = &cookie[..] else { panic!("{cookie:?}") };
+    let right = with(&mut Peer::new(7), &cookie.data);
+    let before = host.endpoint.ike_sas().len();
+    assert_eq!(answers(&mut host, &right, 1).len(), 1);
+    assert_eq!(host.endpoint.ike_sas().len(), before + 1);
 }
