@@ -12,7 +12,7 @@ use ravelin_types::policy::PolicyId;
 use ravelin_types::proposal::ProtocolId;
 use ravelin_types::transform::KeMethod;
 use ravelin_wire::ike::error::{Malformed, Unfit};
-use ravelin_wire::ike::header::PayloadType;
+use ravelin_wire::ike::header::{ExchangeType, PayloadType};
 use ravelin_wire::ike::v1;
 use ravelin_wire::ike::v2::{Notify, NotifyType};
 use ravelin_wire::ip::quoted_flow;
@@ -30,6 +30,8 @@ pub(crate) enum Error {
     CriticalPayload(PayloadType),
     /// The peer broke the protocol.
     Violation(&'static str),
+    /// It answered by this exchange, and was asked in another.
+    Astray(ExchangeType),
     /// The policies do not meet.
     NoAgreement(Disagreement),
     /// The policy wants a Child SA for each flow, and the offer is for more.
@@ -121,7 +123,9 @@ impl Error {
     pub(crate) fn notify(&self) -> Notify {
         let plain = |kind| Notify::new(kind, Vec::new());
         match self {
-            Error::Malformed(_) | Error::Violation(_) | Error::BadPublicValue => plain(NotifyType::INVALID_SYNTAX),
+            Error::Malformed(_) | Error::Violation(_) | Error::Astray(_) | Error::BadPublicValue => {
+                plain(NotifyType::INVALID_SYNTAX)
+            }
             Error::CriticalPayload(kind) => Notify::new(NotifyType::UNSUPPORTED_CRITICAL_PAYLOAD, vec![kind.0]),
             Error::NoAgreement(disagreement) => plain(match disagreement.part {
                 // RFC 7296 §2.23.1: an SPD entry of the other mode counts as no entry for these selectors.
@@ -180,7 +184,7 @@ impl Error {
     /// What the peer is told with IKEv1 (RFC 2408 §3.14.1).
     pub(crate) fn notify_v1(&self) -> v1::NotifyType {
         match self {
-            Error::Malformed(_) | Error::Violation(_) => v1::NotifyType::PAYLOAD_MALFORMED,
+            Error::Malformed(_) | Error::Violation(_) | Error::Astray(_) => v1::NotifyType::PAYLOAD_MALFORMED,
             Error::CriticalPayload(_) => v1::NotifyType::INVALID_PAYLOAD_TYPE,
             Error::BadPublicValue | Error::WrongKe(_) => v1::NotifyType::INVALID_KEY_INFORMATION,
             Error::Authentication(_) => v1::NotifyType::AUTHENTICATION_FAILED,
@@ -213,6 +217,9 @@ impl Error {
             Error::NoRequest => (Part::InternalAddress, vec!["asks for no address".into()], vec![]),
             Error::Malformed(what) => (Part::Protocol, vec![what.to_string()], vec![]),
             Error::Violation(what) => (Part::Protocol, vec![(*what).into()], vec![]),
+            Error::Astray(kind) => {
+                (Part::Protocol, vec![format!("answers as {kind}, and was asked as {}", place.exchange)], vec![])
+            }
             Error::CriticalPayload(kind) => {
                 (Part::Protocol, vec![format!("payload {kind} with the critical bit, which is not known here")], vec![])
             }

@@ -279,11 +279,10 @@ impl AuthRequested {
         core: &mut Core,
     ) -> Option<IkeSa> {
         let header = message.header;
-        let expected = header.exchange == ExchangeType::IKE_AUTH
-            && header.flags.is_response()
-            && header.message_id == self.init.next_id;
-        let Some((protected, inner)) = self.init.open(message, expected, datagram, core) else {
-            return Some(self.keep(ends));
+        let (protected, inner) = match self.init.open_answer(ExchangeType::IKE_AUTH, message, datagram, core) {
+            Some(Ok(opened)) => opened,
+            Some(Err(error)) => return self.refuse(&ends, &error, true, core),
+            None => return Some(self.keep(ends)),
         };
         let Some(whole) = self.init.protection.whole(datagram.data, &header, &protected, inner, core.now) else {
             return Some(self.keep(ends));

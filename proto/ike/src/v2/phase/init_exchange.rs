@@ -9,10 +9,12 @@ use ravelin_pki::Wish;
 use ravelin_pki::announce::Accepts;
 use ravelin_types::proposal::IkeSuite;
 use ravelin_types::transform::KeMethod;
+use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v2::{Auth, Id, Message, Protected};
 
 use crate::auth::{Asked, Claim};
 use crate::context::Core;
+use crate::error::Error;
 use crate::extensions::Ppk;
 use crate::input::Datagram;
 use crate::puzzle::Puzzle;
@@ -130,6 +132,23 @@ impl InitExchange {
                 None
             }
         }
+    }
+
+    /// The content of the answer to our request of this exchange, if it verifies. All that is no answer to it is counted.
+    ///
+    /// # Errors
+    /// [`Error::Astray`]: the responder sends its answer as another exchange. Under this message ID no other will come.
+    pub(super) fn open_answer(
+        &self,
+        kind: ExchangeType,
+        message: Message,
+        datagram: Datagram<'_>,
+        core: &mut Core,
+    ) -> Option<Result<(Protected, Vec<u8>), Error>> {
+        let header = message.header;
+        let answers = header.flags.is_response() && header.message_id == self.next_id;
+        let opened = self.open(message, answers, datagram, core)?;
+        Some(if header.exchange == kind { Ok(opened) } else { Err(Error::Astray(header.exchange)) })
     }
 
     /// What IKE_INTERMEDIATE adds, with the message ID of the first IKE_AUTH exchange (RFC 9242 §3.3.2).

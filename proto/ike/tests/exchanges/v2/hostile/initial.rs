@@ -15,7 +15,7 @@ use ravelin_wire::ike::v2::{AnySpi, AuthMethod, Chain, Ke, NotifyType, Payload, 
 
 use super::{errors, every_request, fresh, keyed, up};
 use crate::lab::*;
-use crate::v2::peer::{self, FIRST};
+use crate::v2::peer::{self, FIRST, Peer};
 
 // Rows 14, 26, 31: every exchange before IKE_AUTH, protected by the keys of IKE_SA_INIT.
 // RFC 7296 §1: the order of the exchanges.
@@ -63,6 +63,30 @@ fn an_initiator_takes_only_the_answer_it_waits_for() {
     lab.a.receive(&answer);
     lab.settle();
     lab.assert_mirrored();
+}
+
+// Row 26 as initiator: the answer to IKE_AUTH as another exchange. It verifies, so it is the responder's, and no other will come.
+#[test]
+fn an_answer_to_ike_auth_that_is_of_another_exchange_ends_it_and_is_told() {
+    let mut host = Host::new(config(B, A), 2);
+    host.command(Command::Initiate(POLICY));
+    let mut peer = Peer::new(5);
+    let answer = peer.answer_init(&host.take().data);
+    peer.send(&mut host, &answer);
+    let (id, _) = peer.asked(&mut host);
+    // What does not verify, or is of another number, is none.
+    let payloads = peer.auth_answer();
+    let mut forged = peer.seal(ExchangeType::INFORMATIONAL, true, id, &payloads);
+    *forged.last_mut().unwrap() ^= 1;
+    peer.send(&mut host, &forged);
+    peer.answer(&mut host, ExchangeType::INFORMATIONAL, id + 1, &payloads);
+    assert!(host.sent.is_empty() && host.failures().is_empty());
+    peer.answer(&mut host, ExchangeType::INFORMATIONAL, id, &payloads);
+    assert_eq!(host.failure(Part::Protocol).theirs, ["answers as INFORMATIONAL, and was asked as IKE_AUTH"]);
+    assert!(host.endpoint.ike_sas().is_empty() && host.sas.is_empty());
+    // RFC 7296 §2.21.2: the peer must not have an IKE SA alone.
+    let (_, told) = peer.asked(&mut host);
+    assert_eq!(peer::notifies(&told), [NotifyType::INVALID_SYNTAX]);
 }
 
 // Row 21: each payload missing, each payload twice, in IKE_SA_INIT.
