@@ -18,7 +18,7 @@ use ravelin_types::{Instant, Spi};
 use super::core::Core;
 use super::listings::{flows, report};
 use super::plane::Plane;
-use super::waiting::{Goal, done, failed};
+use super::waiting::{Goal, Gone, done, failed};
 
 /// The longest wait a client can ask for.
 const MAX_WAIT: Duration = Duration::from_secs(3600);
@@ -307,15 +307,22 @@ impl<P: Plane> Core<P> {
     }
 
     fn terminate(&mut self, client: ClientId, args: &TerminateArgs, now: Instant) -> Result<Option<Message>, String> {
-        let (goal, command) = if args.child {
+        let (children, command) = if args.child {
             let (id, _) = self.protected(&args.name)?;
             self.need_child(id, &args.name)?;
-            (Goal::ChildDown(id), Ike::TerminateChild(Some(id)))
+            let views = self.endpoint.ike_sas();
+            let children = views.iter().flat_map(|view| &view.children).filter(|child| child.policy == id);
+            (children.map(|child| child.inbound).collect(), Ike::TerminateChild(Some(id)))
         } else {
             self.need_ike(&args.name)?;
-            (Goal::IkeDown(args.name.clone()), Ike::TerminateIke(Some(args.name.clone())))
+            (BTreeSet::new(), Ike::TerminateIke(Some(args.name.clone())))
         };
-        self.act(client, goal, command, args.wait, now)
+        let with_remote = self.endpoint.ike_sas().into_iter().filter(|view| !args.child && view.remote == args.name);
+        let ike: BTreeSet<_> = with_remote.map(|view| view.spis).collect();
+        let gone = Gone { of: ike.len() + children.len(), ike: ike.clone(), children };
+        let answer = self.act(client, Goal::Gone(gone), command, args.wait, now)?;
+        self.gone_silently(ike);
+        Ok(answer)
     }
 
     fn act(

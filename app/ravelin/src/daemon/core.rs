@@ -323,9 +323,11 @@ impl<P: Plane> Core<P> {
         }
     }
 
-    /// IKE SAs that are no more without an event of their own.
-    pub(super) fn gone_silently(&mut self, ike: &[(IkeSpi, IkeSpi)]) {
-        let answers = self.waiting.gone(ike);
+    /// Of these IKE SAs those that are no more are waited for in vain: a half-open one goes without an event.
+    pub(super) fn gone_silently(&mut self, ike: impl IntoIterator<Item = (IkeSpi, IkeSpi)>) {
+        let left = |spis: &(IkeSpi, IkeSpi)| [spis.0, spis.1].iter().any(|spi| self.endpoint.remote_of(*spi).is_some());
+        let silent: Vec<_> = ike.into_iter().filter(|spis| !left(spis)).collect();
+        let answers = self.waiting.gone(&silent);
         self.answer_all(answers);
     }
 

@@ -15,14 +15,10 @@ pub enum Goal {
     ChildUp(PolicyId, String),
     /// A fresh SA for the policy, which the remote serves.
     ChildRekeyed(PolicyId, String),
-    /// No SA for the policy.
-    ChildDown(PolicyId),
     /// An IKE SA with the remote.
     IkeUp(String),
     /// A fresh IKE SA with the remote.
     IkeRekeyed(String),
-    /// No IKE SA with the remote.
-    IkeDown(String),
     /// None of these SAs.
     Gone(Gone),
 }
@@ -137,11 +133,9 @@ impl Goal {
             (Goal::ChildRekeyed(id, _), Event::ChildRekeyed { policy, inbound, outbound, .. }) if id == policy => {
                 done().with("inbound", inbound).with("outbound", outbound)
             }
-            (Goal::ChildDown(id), Event::ChildDown { policy, .. }) if id == policy => done(),
             (Goal::IkeRekeyed(name), Event::IkeRekeyed { remote, new, .. }) if name == remote => {
                 done().with("initiator-spi", new.0).with("responder-spi", new.1)
             }
-            (Goal::IkeDown(name), Event::IkeDown { remote, .. }) if name == remote => done(),
             (goal, Event::Failed(failure)) if goal.concerns(failure.policy, failure.remote.as_deref()) => {
                 failed(failure.to_string())
             }
@@ -164,7 +158,7 @@ impl Goal {
             }
             Goal::IkeUp(name) => remote == Some(name),
             Goal::IkeRekeyed(name) => policy.is_none() && remote == Some(name),
-            Goal::ChildDown(_) | Goal::IkeDown(_) | Goal::Gone(_) => false,
+            Goal::Gone(_) => false,
         }
     }
 
@@ -173,7 +167,7 @@ impl Goal {
             Goal::ChildUp(_, name) | Goal::ChildRekeyed(_, name) | Goal::IkeUp(name) | Goal::IkeRekeyed(name) => {
                 name == remote
             }
-            Goal::ChildDown(_) | Goal::IkeDown(_) | Goal::Gone(_) => false,
+            Goal::Gone(_) => false,
         }
     }
 }

@@ -361,6 +361,18 @@ fn a_remote_that_goes_leaves_its_sas() {
     assert_eq!(bench.core.endpoint.ike_sas().len(), 1);
 }
 
+/// A negotiation that is under way ends without a word: whoever ends it does not wait for one.
+#[test]
+fn what_is_only_begun_is_terminated_at_once() {
+    let mut bench = Bench::new("begun");
+    bench.ok(POLICY);
+    bench.ok(REMOTE);
+    assert_eq!(bench.send("ike initiate p1"), None);
+    assert_eq!(bench.ok("ike terminate gw").text("terminated"), Some("1"));
+    assert!(bench.core.endpoint.ike_sas().is_empty());
+    assert!(bench.refused("ike terminate gw").contains("there is no IKE SA with the remote gw: ravelin why gw"));
+}
+
 /// A pair of SAs, as a negotiation would install them.
 fn pair() -> [SaStatus; 2] {
     let (ours, theirs) = ([10, 0, 0, 1].into(), [10, 0, 0, 2].into());

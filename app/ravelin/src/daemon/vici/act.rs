@@ -130,10 +130,7 @@ impl<P: Plane> Core<P> {
         if wait == Wait::Not {
             return Ok(Answer::Now(done().with("matches", matches).with("terminated", matches)));
         }
-        // A half-open SA goes without a word.
-        let left = |spis: &(IkeSpi, IkeSpi)| [spis.0, spis.1].iter().any(|spi| self.endpoint.remote_of(*spi).is_some());
-        let silent: Vec<_> = chosen.ike.iter().map(|(_, spis)| *spis).filter(|spis| !left(spis)).collect();
-        self.gone_silently(&silent);
+        self.gone_silently(chosen.ike.iter().map(|(_, spis)| *spis));
         Ok(Answer::Later)
     }
 
