@@ -13,6 +13,7 @@ use ravelin_types::options::{Offload, Processors, SaOptions};
 use ravelin_types::policy::{Action, Domain, Policy, PolicyId};
 use ravelin_types::sa::{Direction, SaId, SaParams};
 
+use crate::additions::additions;
 use crate::msg::Message;
 use crate::msg::parts::{Address, Mark};
 use crate::netlink::Request;
@@ -301,7 +302,7 @@ impl Book {
             _ => self.tie(policy.map_or(Domain::default(), |policy| policy.domain)),
         };
         let device = self.device(params.options.offload, offload::ends(params));
-        states::additions(params, selectors, &tie, self.one_way, device)
+        additions(params, selectors, &tie, self.one_way, device)
     }
 
     /// Removes an SA.

@@ -4,7 +4,7 @@
 //! Read [`plane`](XfrmDataPlane) first; below it:
 //!
 //! ```text
-//!  DataPlaneOp ─► book.rs: what should be ─► policies.rs, states.rs: as the kernel's entries ─► msg/ ─► netlink.rs
+//!  DataPlaneOp ─► book.rs: what should be ─► policies.rs, additions.rs: as the kernel's entries ─► msg/ ─► netlink.rs
 //!   offload.rs: by a device? └► reconcile.rs: what is, and what is to be done about it; losses.rs: the same of SAs
 //!  DataPlaneEvent ◄─ watch.rs ◄─ netlink.rs: acquire, expire, mapping   ◄─ a look at the SAs each second: alive, idle
 //!  probe.rs: what the running kernel has      sockets.rs: IKE      links.rs: virtual interfaces
@@ -18,6 +18,7 @@
 //!
 //! Everything is called from a thread in the network namespace in which the data plane was started.
 
+mod additions;
 mod algorithms;
 mod book;
 mod config;

@@ -4,6 +4,7 @@ use ravelin_types::lifetime::{Lifetime, Limits};
 use ravelin_types::sa::Encap;
 
 use super::*;
+use crate::additions::additions;
 use crate::losses::{Condition, condition};
 use crate::msg::Body;
 use crate::msg::attribute::Attribute;
@@ -63,7 +64,7 @@ fn half_an_sa_is_gone() {
 
 #[test]
 fn marks_and_interfaces_are_looked_at() {
-    let wanted = states::additions(&outbound(0x100, 2, 7), None, &Tie::to(7), false, None).unwrap().remove(0);
+    let wanted = additions(&outbound(0x100, 2, 7), None, &Tie::to(7), false, None).unwrap().remove(0);
     assert!(matches!(&wanted.body, Body::State(_)) && states::unchanged(&wanted, &wanted));
     let mut other = wanted.clone();
     other.attributes.retain(|attribute| !matches!(attribute, Attribute::IfId(_)));
