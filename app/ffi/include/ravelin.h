@@ -316,6 +316,9 @@ enum RvlEventKind
   RVL_EVENT_KIND_IDLE = 4,
   // A packet used that SA after a silence; an endpoint that follows the engine wants to know.
   RVL_EVENT_KIND_USED = 5,
+  // A packet of that inbound SA was dropped, because it is not within the SA's selectors; an endpoint that follows the engine
+  // tells the peer.
+  RVL_EVENT_KIND_OUTSIDE_SELECTORS = 6,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -389,6 +392,9 @@ enum RvlIkeEvent
   RVL_IKE_EVENT_HOST_FOUND = 12,
   // A name leads nowhere: it was asked for and not found. The text is the name.
   RVL_IKE_EVENT_HOST_NOT_FOUND = 13,
+  // A packet of SAs for `policy` was not within their selectors, here or at the peer, which said so; the text says which. The SAs
+  // stay.
+  RVL_IKE_EVENT_OUTSIDE_SELECTORS = 14,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
