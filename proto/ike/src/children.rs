@@ -9,6 +9,8 @@ use core::ops::{Deref, DerefMut};
 use ravelin_types::Spi;
 use ravelin_types::options::Processors;
 
+#[cfg(feature = "ikev1")]
+use crate::child::Proof;
 use crate::child::{ChildSa, ChildState};
 use crate::context::Core;
 use crate::ike_sa::Ends;
@@ -80,9 +82,12 @@ impl Children {
 
     /// A packet arrived on the Child SA with this inbound SPI, so the peer has it and we may send on it.
     pub(crate) fn received_on(&mut self, inbound: Spi, core: &mut Core) {
-        if let Some(child) = self.0.get_mut(&inbound)
-            && child.is_settled()
+        let Some(child) = self.0.get_mut(&inbound) else { return };
+        #[cfg(feature = "ikev1")]
         {
+            child.proof = Proof::Given;
+        }
+        if child.is_settled() {
             child.send(core);
         }
     }

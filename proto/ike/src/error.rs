@@ -65,6 +65,8 @@ pub(crate) enum Error {
     Refused(NotifyType, Vec<u8>),
     /// The peer answered with this error of IKEv1.
     RefusedV1(v1::NotifyType),
+    /// The peer says this of the last message of a quick mode, and may not have the Child SA that came of it, or of one in its place.
+    Untold { kind: v1::NotifyType, inbound: Spi, again: bool },
     /// The peer deleted the Child SA at once, and its delete overtook its answer.
     Withdrawn,
     /// There is no connection for IKE in TCP.
@@ -147,6 +149,7 @@ impl Error {
             Error::FullOfResources => plain(NotifyType::TS_MAX_QUEUE),
             Error::Refused(..)
             | Error::RefusedV1(_)
+            | Error::Untold { .. }
             | Error::Withdrawn
             | Error::Misuse(_)
             | Error::DataPlane(_)
@@ -247,6 +250,11 @@ impl Error {
             }
             Error::Refused(kind, data) => (refused_part(*kind, &place), vec![describe(*kind, data)], vec![]),
             Error::RefusedV1(kind) => (refused_part_v1(*kind, &place), vec![kind.to_string()], vec![]),
+            Error::Untold { kind, inbound, again } => {
+                let what = if *again { "is deleted" } else { "is negotiated anew" };
+                let ours = format!("the SA in {inbound}, which the peer may not have, {what}");
+                (Part::Refused, vec![format!("{kind} to our last message")], vec![ours])
+            }
             Error::Withdrawn => (Part::Refused, vec!["deleted the Child SA at once".into()], vec![]),
             Error::NoStream(why) => (Part::NoAnswer, vec![], vec![format!("no TCP connection: {why}")]),
             Error::DataPlane(what) => (Part::DataPlane, vec![], vec![what.clone()]),

@@ -247,9 +247,16 @@ pub const V1_CANDIDATES: usize = 16;
 /// Quick modes under way on one ISAKMP SA.
 pub const V1_QUICK_MODES: usize = 64;
 
-/// Those that we begin: strongSwan keeps the IVs of three exchanges (`charon.max_ikev1_exchanges`), and cannot read the last message of
-/// one that it has lost to a fourth. One is left to the peer.
-pub const V1_QUICK_MODES_OF_OURS: usize = 2;
+/// Quick modes of ours that an error which names none may be about, once our last message of each is sent: the messages of two that
+/// follow each other closely may be handled in another order.
+pub const V1_DOUBTED: usize = 2;
+
+/// How long after such an error a packet may prove that the peer has the Child SA all the same: a copy of the message makes many a peer
+/// report one, too. The kernel's SAs are looked at each second.
+pub const V1_PROOF: Duration = Duration::from_secs(3);
+
+/// How long after our third message a repetition of the peer's second one is no sign that it was lost.
+pub const V1_REPEAT_AFTER: Duration = Duration::from_secs(1);
 
 /// Transactions of an ISAKMP SA that are remembered.
 pub const V1_TRANSACTIONS: usize = 16;

@@ -50,6 +50,18 @@ pub(crate) enum ChildState {
     Deleting,
 }
 
+/// What shows whether the peer has a Child SA.
+#[cfg(feature = "ikev1")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Proof {
+    /// Nothing.
+    Open,
+    /// A packet has arrived on it.
+    Given,
+    /// None has, after the peer reported an error: another is to take its place.
+    Missing,
+}
+
 /// What both sides agreed on, as this side sees it.
 #[derive(Clone, Debug)]
 pub(crate) struct Terms {
@@ -117,6 +129,9 @@ pub(crate) struct ChildSa {
     pub(crate) terms: Terms,
     pub(crate) state: ChildState,
     pub(crate) replaces: Option<Spi>,
+    /// Whether the peer has it: the last message of IKEv1's quick mode has no answer.
+    #[cfg(feature = "ikev1")]
+    pub(crate) proof: Proof,
     local: IpAddr,
     peer: IpAddr,
     encap: Option<Encap>,
@@ -216,6 +231,8 @@ impl ChildSa {
             terms,
             state: ChildState::Installed,
             replaces,
+            #[cfg(feature = "ikev1")]
+            proof: Proof::Open,
             local,
             peer,
             encap,

@@ -462,7 +462,7 @@ impl Session {
             return None;
         }
         self.gate_due(&ends, core);
-        quick_mode::later(&mut self, core);
+        quick_mode::later(&mut self, &ends, core);
         if self.rekey_at.is_some_and(|at| at <= core.now) {
             self.rekey_at = None;
             if core.current(&self.remote).is_some_and(|remote| remote.initiate) {

@@ -1,6 +1,7 @@
 //! What no Ravelin sends but others may, under the keys of an ISAKMP SA: two endpoints, one of which is made to say it.
 
 mod hostile;
+mod refusal;
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;

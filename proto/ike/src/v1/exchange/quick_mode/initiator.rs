@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use core::slice;
 
 use ravelin_crypto::ikev2::Nonces;
+use ravelin_types::Instant;
 use ravelin_types::options::Processors;
 use ravelin_types::policy::Mode;
 use ravelin_types::proposal::Proposal;
@@ -15,12 +16,12 @@ use ravelin_wire::ike::header::{ExchangeType, Flags, Header, PayloadType};
 use ravelin_wire::ike::v1::{Nonce, Opaque, Payload};
 
 use super::{
-    Asked, Exchange, NoncePair, State, clients, ids, keys, lifetime, message_id, original_payloads, originals, settle,
-    take_over, udp,
+    Asked, Exchange, NoncePair, State, Told, clients, ids, keys, lifetime, message_id, original_payloads, originals,
+    settle, take_over, udp,
 };
 use crate::child::answer::plain_tunnel;
 use crate::child::offer::{ChildOffer, mode_name};
-use crate::child::{Agreement, ChildSa, Terms};
+use crate::child::{Agreement, ChildSa, Proof, Terms};
 use crate::context::Core;
 use crate::error::{Disagreement, Error};
 use crate::explain::Part;
@@ -94,13 +95,14 @@ fn first_message(
     let (message, iv) = session.secured.seal_hashed(&iv, header, &[], payloads)?;
     let retry = Retry::new(Sealed::whole(message.clone()), session.remote.retransmission, core.now);
     core.transmit_v1((ends.local, ends.peer), message.clone(), session.abilities, 0);
-    let state = State::Asked(Box::new(Asked { offer, want, nonce }));
-    let exchange = Exchange { iv, received: Vec::new(), sent: message, retry: Some(retry), until: core.now, state };
+    let state = State::Asked(Box::new(Asked { offer, want, nonce, refused: None }));
+    let (received, sent_at, until) = (Vec::new(), core.now, core.now);
+    let exchange = Exchange { iv, received, sent: message, sent_at, retry: Some(retry), until, state };
     session.exchanges.insert(id, exchange);
     Ok(())
 }
 
-type AskedParts = (ravelin_crypto::ikev1::Iv, Vec<u8>, Option<Retry>, Box<Asked>);
+type AskedParts = (ravelin_crypto::ikev1::Iv, (Vec<u8>, Instant), Option<Retry>, Box<Asked>);
 
 /// Takes the second message and sends the third.
 pub(super) fn answered(
@@ -109,7 +111,7 @@ pub(super) fn answered(
     header: Header,
     first: PayloadType,
     datagram: Datagram<'_>,
-    (iv, sent, retry, asked): AskedParts,
+    (iv, (sent, sent_at), retry, asked): AskedParts,
     core: &mut Core,
 ) -> Option<Exchange> {
     let id = header.message_id;
@@ -117,7 +119,7 @@ pub(super) fn answered(
     let Some((payloads, next)) = opened else {
         core.counters.forged += 1;
         let (received, until, state) = (Vec::new(), core.now, State::Asked(asked));
-        return Some(Exchange { iv, received, sent, retry, until, state });
+        return Some(Exchange { iv, received, sent, sent_at, retry, until, state });
     };
     session.hear(ends, datagram, core);
     let accepted = accept(session, ends, &asked, &payloads, core);
@@ -126,7 +128,7 @@ pub(super) fn answered(
         Err(Error::PutOff) => {
             core.put_off_message(ends.our_spi(), &header, datagram, false);
             let (received, until, state) = (Vec::new(), core.now, State::Asked(asked));
-            return Some(Exchange { iv, received, sent, retry, until, state });
+            return Some(Exchange { iv, received, sent, sent_at, retry, until, state });
         }
         Err(error) => {
             failed(session, ends, &asked, &error, core);
@@ -149,8 +151,9 @@ pub(super) fn answered(
     let (inbound, replaces) = (agreement.inbound, agreement.replaces);
     // RFC 2408 §3.1: with the commit bit the peer says when it is ready. Else nothing does, but while there is an SA to
     // send on, there is time.
-    let sends = |old| session.holder(core).children.get(&old).is_some_and(|old| old.sends());
-    let carried = replaces.is_some_and(sends);
+    let old = replaces.and_then(|old| session.holder(core).children.get(&old));
+    let again = old.is_some_and(|old| old.proof == Proof::Missing);
+    let carried = old.is_some_and(|old| old.sends()) && !again;
     let ready = !header.flags.contains(Flags::V1_COMMIT) && !carried;
     let child = ChildSa::install(agreement, ends, ready, core);
     core.transmit_v1((ends.local, ends.peer), message.clone(), session.abilities, 0);
@@ -159,9 +162,10 @@ pub(super) fn answered(
         iv,
         received: datagram.data.to_vec(),
         sent: message,
+        sent_at: core.now,
         retry: None,
         until: core.now + limits::V1_LINGER,
-        state: State::Done(Some(inbound)),
+        state: State::Told(Told { inbound, again }),
     })
 }
 

@@ -13,7 +13,10 @@
 //! Read RFC 2409 §5.5 and RFC 2407 §4.5 before changing this file.
 
 mod initiator;
+mod refusal;
 mod responder;
+
+pub(crate) use refusal::refused;
 
 use alloc::boxed::Box;
 use alloc::vec;
@@ -27,11 +30,11 @@ use ravelin_types::proposal::Suite;
 use ravelin_types::sa::{OriginalAddresses, SaKeys};
 use ravelin_types::{Instant, Secret, Spi};
 use ravelin_wire::ike::header::{Header, PayloadType};
-use ravelin_wire::ike::v1::{NatOa, Notify, Payload};
+use ravelin_wire::ike::v1::{NatOa, NotifyType, Payload};
 
 use super::informational;
 use crate::child::offer::{ChildOffer, OfferedKe};
-use crate::child::{ChildSa, ChildState, Terms};
+use crate::child::{ChildSa, ChildState, Proof, Terms};
 use crate::config::ChildPolicy;
 use crate::context::Core;
 use crate::error::{Error, no_answer};
@@ -56,8 +59,9 @@ pub(crate) struct Exchange {
     iv: ravelin_crypto::ikev1::Iv,
     /// The message of the peer that was handled last.
     received: Vec<u8>,
-    /// Our last message.
+    /// Our last message, and when it was last sent.
     sent: Vec<u8>,
+    sent_at: Instant,
     retry: Option<Retry>,
     until: Instant,
     state: State,
@@ -68,8 +72,10 @@ enum State {
     Asked(Box<Asked>),
     /// We sent the second.
     Answered(Box<Answered>),
+    /// We sent the third, which nothing answers: nothing shows yet that the peer could read it.
+    Told(Told),
     /// It is over, and kept for repetitions; the Child SA with this inbound SPI came of it.
-    Done(Option<Spi>),
+    Done(Spi),
 }
 
 /// What is done with a Child SA some time after its exchange.
@@ -77,20 +83,32 @@ enum State {
 pub(crate) enum Later {
     /// It sends, whether or not the peer did.
     Send,
-    /// It was replaced, and goes.
-    Delete,
+    /// The peer says this of what may have been the last message of its exchange: another is to take its place unless a packet has
+    /// arrived on it meanwhile.
+    Doubt(NotifyType, Told),
+    /// It goes.
+    Delete(DownReason),
 }
 
 struct Asked {
     offer: ChildOffer,
     want: Option<Want>,
     nonce: Vec<u8>,
+    /// The peer says this of something that may have been the first message.
+    refused: Option<NotifyType>,
 }
 
 struct Answered {
     nonces: NoncePair,
     child: ChildSa,
     replaces: Option<Spi>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Told {
+    inbound: Spi,
+    /// It is in place of a Child SA that the peer may not have got, either.
+    again: bool,
 }
 
 impl Exchange {
@@ -104,7 +122,7 @@ impl Exchange {
             State::Asked(asked) => asked.want.is_some_and(|asked| asked.is_served_with(want)),
             // The first packet of the peer may arrive before the message that makes us send. The answer waits for that.
             State::Answered(answered) => answered.child.serves(want),
-            State::Done(_) => false,
+            State::Told(_) | State::Done(_) => false,
         }
     }
 
@@ -121,8 +139,22 @@ impl Exchange {
         match self.state {
             State::Asked(asked) => core.table.release(asked.offer.inbound),
             State::Answered(answered) => answered.child.remove(reason, core),
-            State::Done(_) => {}
+            State::Told(_) | State::Done(_) => {}
         }
+    }
+
+    /// The SPI that we chose.
+    fn inbound(&self) -> Spi {
+        match &self.state {
+            State::Asked(asked) => asked.offer.inbound,
+            State::Answered(answered) => answered.child.inbound,
+            State::Told(Told { inbound, .. }) | State::Done(inbound) => *inbound,
+        }
+    }
+
+    /// Whether it waits for nothing more of the peer.
+    fn is_over(&self) -> bool {
+        matches!(self.state, State::Told(_) | State::Done(_))
     }
 }
 
@@ -186,27 +218,31 @@ pub(crate) fn rekey(session: &mut Session, ends: &Ends, old: Spi, core: &mut Cor
     Ok(())
 }
 
-/// A Child SA whose replacement failed is in use again.
+/// A Child SA whose replacement failed is in use again, unless the peer may not have it.
 fn settle(session: &mut Session, ends: &Ends, old: Option<Spi>, core: &mut Core) {
-    session.with_holder(ends, core, |holder, _, _| {
+    session.with_holder(ends, core, |holder, _, core| {
         if let Some(old) = old.and_then(|old| holder.children.get_mut(&old))
             && old.state == ChildState::Rekeying
         {
             old.state = ChildState::Installed;
+            if old.proof == Proof::Missing {
+                holder.later.push((core.now, old.inbound, Later::Delete(DownReason::ProtocolError)));
+            }
         }
     });
 }
 
-/// Whether we may begin one more now: the others wait for the end of one.
+/// Whether we may begin one now: one of ours at a time waits for its answer. Peers keep the IVs of few exchanges, strongSwan of three
+/// (`charon.max_ikev1_exchanges`), each sign of life and each delete among them, in the order in which its threads come to them; what
+/// it has lost the IV of it cannot read (docs/adr/0101).
 pub(crate) fn may_ask(session: &Session) -> bool {
-    let asked = session.exchanges.values().filter(|exchange| matches!(exchange.state, State::Asked(_))).count();
-    asked < limits::V1_QUICK_MODES_OF_OURS
+    !session.exchanges.values().any(|exchange| matches!(exchange.state, State::Asked(_)))
 }
 
 /// Whether there may be one more.
 fn room(session: &Session, core: &Core) -> Result<(), Error> {
     ike_sa::room(session.children.len(), &session.remote.name, &session.identities.1, core)?;
-    let open = session.exchanges.values().filter(|exchange| !matches!(exchange.state, State::Done(_))).count();
+    let open = session.exchanges.values().filter(|exchange| !exchange.is_over()).count();
     if open >= limits::V1_QUICK_MODES { Err(Error::Full) } else { Ok(()) }
 }
 
@@ -278,24 +314,30 @@ pub(crate) fn handle(
     datagram: Datagram<'_>,
     core: &mut Core,
 ) {
-    let Some(exchange) = session.exchanges.remove(&header.message_id) else {
+    let Some(mut exchange) = session.exchanges.remove(&header.message_id) else {
         return responder::begun(session, ends, header, first, datagram, core);
     };
     if exchange.received == datagram.data {
         core.counters.repeated += 1;
-        core.transmit_v1(
-            (datagram.local, datagram.remote),
-            exchange.sent.clone(),
-            session.abilities,
-            limits::V1_REPEAT,
-        );
+        // A slow peer repeats its second message before it has come to our third; of another copy of that, when it is done with the
+        // first, strongSwan says that it is malformed.
+        let again = !exchange.is_over() || core.now.since(exchange.sent_at) >= limits::V1_REPEAT_AFTER;
+        if again {
+            exchange.sent_at = core.now;
+            core.transmit_v1(
+                (datagram.local, datagram.remote),
+                exchange.sent.clone(),
+                session.abilities,
+                limits::V1_REPEAT,
+            );
+        }
         session.exchanges.insert(header.message_id, exchange);
         return;
     }
-    let Exchange { iv, received, sent, retry, until, state } = exchange;
+    let Exchange { iv, received, sent, sent_at, retry, until, state } = exchange;
     let next = match state {
         State::Asked(asked) => {
-            initiator::answered(session, ends, header, first, datagram, (iv, sent, retry, asked), core)
+            initiator::answered(session, ends, header, first, datagram, (iv, (sent, sent_at), retry, asked), core)
         }
         State::Answered(reply) => responder::confirmed(
             session,
@@ -303,12 +345,12 @@ pub(crate) fn handle(
             header,
             first,
             datagram,
-            (iv, received, sent, retry, until, reply),
+            (iv, received, (sent, sent_at), retry, until, reply),
             core,
         ),
-        state @ State::Done(_) => {
+        state @ (State::Told(_) | State::Done(_)) => {
             core.counters.unexpected += 1;
-            Some(Exchange { iv, received, sent, retry, until, state })
+            Some(Exchange { iv, received, sent, sent_at, retry, until, state })
         }
     };
     if let Some(next) = next {
@@ -357,62 +399,35 @@ fn take_over(session: &mut Session, ends: &Ends, child: ChildSa, replaces: Optio
             if ours {
                 holder.later.push((core.now + limits::V1_SWITCH, inbound, Later::Send));
                 // What is on its way on the old one still arrives.
-                holder.later.push((core.now + limits::V1_SWITCH + limits::V1_RETIREMENT, old, Later::Delete));
+                let then = core.now + limits::V1_SWITCH + limits::V1_RETIREMENT;
+                holder.later.push((then, old, Later::Delete(DownReason::Replaced)));
             }
         }
     });
 }
 
 /// Does what was put off until now.
-pub(crate) fn later(session: &mut Session, core: &mut Core) {
+pub(crate) fn later(session: &mut Session, ends: &Ends, core: &mut Core) {
     let due: Vec<(Instant, Spi, Later)> = session.later.extract_if(.., |(at, ..)| *at <= core.now).collect();
     for (_, inbound, what) in due {
         match what {
             Later::Send => session.send_on(inbound, core),
-            Later::Delete => session.delete_child(inbound, DownReason::Replaced),
+            Later::Doubt(kind, told) => refusal::doubt(session, ends, told, kind, core),
+            Later::Delete(reason) => session.delete_child(inbound, reason),
         }
     }
 }
 
 /// The peer says that it is ready to receive (RFC 2408 §3.1).
 pub(crate) fn connected(session: &mut Session, ends: &Ends, message_id: u32, core: &mut Core) {
-    let done = session.exchanges.get(&message_id).and_then(|exchange| match exchange.state {
-        State::Done(inbound) => inbound,
-        _ => None,
+    let done = session.exchanges.get(&message_id).filter(|exchange| exchange.is_over());
+    let Some(inbound) = done.map(Exchange::inbound) else { return };
+    session.with_holder(ends, core, |holder, _, core| {
+        if let Some(child) = holder.children.get_mut(&inbound) {
+            child.proof = Proof::Given;
+        }
+        holder.send_on(inbound, core);
     });
-    if let Some(inbound) = done {
-        session.with_holder(ends, core, |holder, _, core| holder.send_on(inbound, core));
-    }
-}
-
-/// The peer refuses: by the SPI that we chose, or, as many leave that out, the one thing that we asked for; or else our one
-/// answer.
-pub(crate) fn refused(session: &mut Session, ends: &Ends, notify: &Notify, core: &mut Core) {
-    let (mut asked, mut answered) = (Vec::new(), Vec::new());
-    for (id, exchange) in &session.exchanges {
-        match &exchange.state {
-            State::Asked(open) => asked.push((*id, open.offer.inbound)),
-            State::Answered(open) => answered.push((*id, open.child.inbound)),
-            State::Done(_) => {}
-        }
-    }
-    let spi = notify.spi.child();
-    let named = asked.iter().chain(&answered).find(|(_, inbound)| Some(*inbound) == spi);
-    let only = match (&asked[..], &answered[..]) {
-        ([only], _) | ([], [only]) => Some(only),
-        _ => None,
-    };
-    let Some((id, _)) = named.or(only) else { return };
-    let error = Error::RefusedV1(notify.kind);
-    match session.exchanges.remove(id).map(|exchange| exchange.state) {
-        Some(State::Asked(asked)) => initiator::failed(session, ends, &asked, &error, core),
-        Some(State::Answered(answered)) => {
-            let policy = answered.child.policy.policy.id;
-            core.failed(error.failure(session.place_of(ends, "Quick Mode", Some(policy))));
-            answered.child.remove(DownReason::PeerDeleted, core);
-        }
-        Some(State::Done(_)) | None => {}
-    }
 }
 
 /// Repeats what is due. False: the peer does not answer.
@@ -422,7 +437,8 @@ pub(crate) fn timer(session: &mut Session, ends: &Ends, core: &mut Core) -> bool
         let Some(mut exchange) = session.exchanges.remove(&id) else { continue };
         let Some(retry) = &mut exchange.retry else {
             // What waits for CONNECTED in vain sends all the same.
-            if let State::Done(Some(inbound)) = exchange.state {
+            if exchange.is_over() {
+                let inbound = exchange.inbound();
                 session.with_holder(ends, core, |holder, _, core| holder.send_on(inbound, core));
             }
             continue;
@@ -435,10 +451,14 @@ pub(crate) fn timer(session: &mut Session, ends: &Ends, core: &mut Core) -> bool
             }
             Due::GiveUp => {
                 match &exchange.state {
-                    // Whoever does not answer what verifies is gone, or has forgotten the ISAKMP SA.
-                    State::Asked(_) => {
-                        session.exchanges.insert(id, exchange);
-                        return false;
+                    State::Asked(asked) => {
+                        let Some(kind) = asked.refused else {
+                            // Whoever does not answer what verifies is gone, or has forgotten the ISAKMP SA.
+                            session.exchanges.insert(id, exchange);
+                            return false;
+                        };
+                        initiator::failed(session, ends, asked, &Error::RefusedV1(kind), core);
+                        continue;
                     }
                     // The peer may have the Child SA, and its third message is lost.
                     State::Answered(answered) => {
@@ -446,7 +466,7 @@ pub(crate) fn timer(session: &mut Session, ends: &Ends, core: &mut Core) -> bool
                         core.failed(no_answer(session.place_of(ends, "Quick Mode", Some(child.policy.policy.id))));
                         informational::send_delete(session, ends, &child.terms.suite, child.inbound, core);
                     }
-                    State::Done(_) => {}
+                    State::Told(_) | State::Done(_) => {}
                 }
                 exchange.abandon(DownReason::PeerDead, core);
                 continue;

@@ -81,6 +81,7 @@ pub(super) fn begun(
                 iv,
                 received: datagram.data.to_vec(),
                 sent: message,
+                sent_at: core.now,
                 retry: Some(retry),
                 until: core.now,
                 state,
@@ -273,7 +274,7 @@ fn responder_lifetime(protocol: ProtocolId, inbound: Spi, lifetime: Duration) ->
     })
 }
 
-type AnsweredParts = (ravelin_crypto::ikev1::Iv, Vec<u8>, Vec<u8>, Option<Retry>, Instant, Box<Answered>);
+type AnsweredParts = (ravelin_crypto::ikev1::Iv, Vec<u8>, (Vec<u8>, Instant), Option<Retry>, Instant, Box<Answered>);
 
 /// Takes the third message: the initiator has the SA.
 pub(super) fn confirmed(
@@ -282,7 +283,7 @@ pub(super) fn confirmed(
     header: Header,
     first: PayloadType,
     datagram: Datagram<'_>,
-    (iv, received, sent, retry, until, reply): AnsweredParts,
+    (iv, received, (sent, sent_at), retry, until, reply): AnsweredParts,
     core: &mut Core,
 ) -> Option<Exchange> {
     let id = header.message_id;
@@ -294,7 +295,7 @@ pub(super) fn confirmed(
     });
     let Some((_, iv_next)) = opened else {
         core.counters.forged += 1;
-        return Some(Exchange { iv, received, sent, retry, until, state: State::Answered(reply) });
+        return Some(Exchange { iv, received, sent, sent_at, retry, until, state: State::Answered(reply) });
     };
     session.hear(ends, datagram, core);
     let Answered { mut child, replaces, .. } = *reply;
@@ -306,8 +307,9 @@ pub(super) fn confirmed(
         iv: iv_next,
         received: Vec::new(),
         sent: Vec::new(),
+        sent_at: core.now,
         retry: None,
         until: core.now + limits::V1_LINGER,
-        state: State::Done(Some(inbound)),
+        state: State::Done(inbound),
     })
 }
