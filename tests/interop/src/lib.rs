@@ -6,7 +6,7 @@
 //! (what a case is), then `steps.rs` (the words a case is written in).
 //!
 //! ```text
-//!   runner ── for each case ──► lab (namespaces, NAT) ──► node::Ravelin ═══ wire (bridge, capture) ═══ node::Swan
+//!   lane ──── for each case ──► lab (namespaces, NAT) ──► node::Ravelin ═══ wire (bridge, capture) ═══ node::Swan
 //!     │                                                      ▲                                           ▲
 //!   sandbox (private PID, mount and network namespaces)      └────────────── steps of `expect` ──────────┘
 //! ```

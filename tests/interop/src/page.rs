@@ -61,12 +61,12 @@ pub fn markdown(cases: &[Case]) -> String {
 }
 
 /// The end of a run: for each peer, how its cases went for each role.
-pub fn results(cases: &[Case], results: &BTreeMap<String, &'static str>) -> String {
+pub fn results(cases: &[Case], results: &BTreeMap<String, String>) -> String {
     let mut text = format!("{:<44} {:<10} {:<10} peer\n", "case", "initiator", "responder");
     for case in cases {
         let Some(result) = results.get(&case.name) else { continue };
         let (initiator, responder) = roles(case);
-        let mark = |role: bool| if role { *result } else { "-" };
+        let mark = |role: bool| if role { result.as_str() } else { "-" };
         let line = format!("{:<44} {:<10} {:<10} {}", case.name, mark(initiator), mark(responder), case.peer.name());
         let _ = writeln!(text, "{line}");
     }

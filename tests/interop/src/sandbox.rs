@@ -34,16 +34,16 @@ pub fn obstacle() -> Option<String> {
     }
 }
 
-/// Starts this program again, with the same arguments and one more variable, inside a new sandbox, and returns its exit
+/// Starts this program again, with the same arguments and more variables, inside a new sandbox, and returns its exit
 /// status.
-pub fn enter(name: &str, value: &str) -> Result<ExitCode> {
+pub fn enter(variables: &[(&str, String)]) -> Result<ExitCode> {
     let myself = std::env::current_exe().context("finding this program")?;
     let path = std::env::var("PATH").unwrap_or_default();
     let status = unshare()
         .arg(myself)
         .args(std::env::args_os().skip(1))
         .env(INSIDE, "1")
-        .env(name, value)
+        .envs(variables.iter().map(|(name, value)| (name, value)))
         // An ordinary user's path may lack the folders of system programs.
         .env("PATH", format!("{path}:/usr/sbin:/sbin"))
         .status()

@@ -74,7 +74,7 @@ fn run() -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     if !sandbox::inside() {
-        return sandbox::enter("RAVELIN_STRONGSWAN_INSIDE", "1");
+        return sandbox::enter(&[]);
     }
     sandbox::prepare()?;
     hosts::name()?;
