@@ -42,7 +42,7 @@ pub struct Decoder {
 impl Decoder {
     /// A decoder that has seen nothing yet.
     pub fn new(keys: Keys, options: Options) -> Self {
-        Decoder { known: Known { keys, options, sessions: ike::Sessions::default() } }
+        Decoder { known: Known { keys, options, sessions: ike::session::Sessions::default() } }
     }
 
     /// Adds keys that came to be known, in the form that [`Keys::add`] takes.

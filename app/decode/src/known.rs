@@ -1,6 +1,6 @@
 //! What is known when a packet is read.
 
-use crate::ike::Sessions;
+use crate::ike::session::Sessions;
 use crate::keys::Keys;
 
 /// How to read.

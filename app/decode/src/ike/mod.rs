@@ -7,47 +7,21 @@
 //! The header is the same in both (RFC 7296 §3.1, RFC 2408 §3.1).
 
 mod attribute;
+mod both;
+mod numbers;
 mod phase1;
 mod proof;
-mod session;
+pub(crate) mod session;
 mod v1;
 mod v2;
 
 use ravelin_types::IkeSpi;
 use ravelin_wire::ike::header::{ExchangeType, Header};
 
+use self::numbers::Numbers;
 use crate::field::Layer;
 use crate::known::Known;
 use crate::scope::Scope;
-
-pub(crate) use session::Sessions;
-
-/// Payloads of one message that are read.
-const MAX_PAYLOADS: usize = 512;
-
-/// The numbers of a header.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Numbers {
-    pub initiator: IkeSpi,
-    pub responder: IkeSpi,
-    pub first: u8,
-    pub version: u8,
-    pub exchange: u8,
-    pub flags: u8,
-    pub message_id: u32,
-}
-
-impl Numbers {
-    /// Whether the sender is the original initiator (IKEv2).
-    fn by_initiator(&self) -> bool {
-        self.flags & 0x08 != 0
-    }
-
-    /// Whether the payloads are encrypted (IKEv1).
-    fn encrypted(&self) -> bool {
-        self.flags & 0x01 != 0
-    }
-}
 
 /// Whether a datagram on no port of IKE is an IKE message all the same.
 pub(crate) fn looks_like(data: &[u8]) -> bool {
@@ -153,12 +127,4 @@ fn flag_names(flags: u8, two: bool) -> String {
         &[(" Encryption", 0x01), (" Commit", 0x02), (" Authentication only", 0x04)]
     };
     names.iter().filter(|(_, bit)| flags & bit != 0).map(|(name, _)| *name).collect()
-}
-
-/// Whether a chain may go on; says so when not.
-fn bounded(count: usize, scope: &mut Scope<'_, '_>) -> bool {
-    if count == MAX_PAYLOADS {
-        scope.problem(format!("more than {MAX_PAYLOADS} payloads"));
-    }
-    count < MAX_PAYLOADS
 }

@@ -15,7 +15,7 @@ use ravelin_wire::ike::v1::{AuthMethod, Content, HashId, IkeAttribute, IkeEncr, 
 use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha384, Sha512};
 
-use super::Numbers;
+use super::numbers::Numbers;
 use super::proof::{Proof, Verdict};
 use crate::keys::provider;
 

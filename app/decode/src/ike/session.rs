@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use ravelin_types::IkeSpi;
 
-use super::Numbers;
+use super::numbers::Numbers;
 use super::phase1::Phase1;
 
 /// Sessions that are remembered; the oldest is forgotten.

@@ -8,8 +8,9 @@ use ravelin_wire::ike::v1::{
 };
 
 use super::attribute::{self, Meaning};
+use super::both::{self, bounded};
+use super::numbers::Numbers;
 use super::proof::Verdict;
-use super::{Numbers, bounded, v2};
 use crate::field::{Field, Secrecy, Value};
 use crate::known::Known;
 use crate::scope::Scope;
@@ -164,7 +165,7 @@ fn payload(kind: PayloadType, scope: &mut Scope<'_, '_>) -> Option<()> {
         }
         PayloadType::V1_NOTIFY => notify(scope),
         PayloadType::V1_DELETE => delete(scope),
-        PayloadType::V1_VENDOR => v2::vendor(scope),
+        PayloadType::V1_VENDOR => both::vendor(scope),
         PayloadType::V1_CFG => configuration(scope),
         PayloadType::V1_NAT_D | PayloadType::V1_NAT_D_DRAFT => {
             scope.remainder("isakmp.ike.nat_hash", "HASH of the address and port");
@@ -360,7 +361,7 @@ fn identity(scope: &mut Scope<'_, '_>) -> Option<()> {
     let kind = scope.number("isakmp.id.type", 1, |n| format!("ID Type - {}", IdType(n as u8)))?;
     scope.number("isakmp.id.protoid", 1, |n| format!("Protocol ID - {n}"))?;
     scope.number("isakmp.id.port", 2, |n| format!("Port - {n}"))?;
-    v2::identity_data(kind as u8, scope);
+    both::identity_data(kind as u8, scope);
     Some(())
 }
 
@@ -394,7 +395,7 @@ fn notify(scope: &mut Scope<'_, '_>) -> Option<()> {
 fn delete(scope: &mut Scope<'_, '_>) -> Option<()> {
     scope.number("isakmp.delete.doi", 4, |n| format!("DOI - {}", Doi(n as u32)))?;
     scope.number("isakmp.delete.protoid", 1, |n| format!("Protocol ID - {}", protocol(n)))?;
-    v2::spis(scope)
+    both::spis(scope)
 }
 
 /// Mode config and XAuth.
@@ -447,7 +448,7 @@ fn configuration(scope: &mut Scope<'_, '_>) -> Option<()> {
 fn original_address(scope: &mut Scope<'_, '_>) -> Option<()> {
     let kind = scope.number("isakmp.id.type", 1, |n| format!("ID Type - {}", IdType(n as u8)))?;
     scope.bytes("isakmp.reserved", 3, "Reserved")?;
-    v2::identity_data(kind as u8, scope);
+    both::identity_data(kind as u8, scope);
     Some(())
 }
 

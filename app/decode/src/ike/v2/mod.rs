@@ -6,12 +6,11 @@ mod sa;
 
 use ravelin_wire::ike::header::PayloadType;
 
-use super::{Numbers, bounded};
+use super::both::{self, bounded};
+use super::numbers::Numbers;
 use crate::field::Value;
 use crate::known::Known;
 use crate::scope::Scope;
-
-pub(super) use payload::{identity_data, spis, vendor};
 
 const GENERIC: usize = 4;
 
@@ -124,7 +123,7 @@ fn body_of(kind: PayloadType, scope: &mut Scope<'_, '_>) -> Option<()> {
         }
         PayloadType::NOTIFY => payload::notify(scope),
         PayloadType::DELETE => payload::delete(scope),
-        PayloadType::VENDOR => payload::vendor(scope),
+        PayloadType::VENDOR => both::vendor(scope),
         PayloadType::TSI | PayloadType::TSR => payload::selectors(scope),
         PayloadType::CP => payload::configuration(scope),
         PayloadType::EAP => payload::eap(scope),

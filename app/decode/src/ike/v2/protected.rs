@@ -4,7 +4,8 @@ use ravelin_wire::ike::header::PayloadType;
 
 use super::{chain, payload_name};
 use crate::field::{Field, Problem, Value};
-use crate::ike::{Numbers, Sessions};
+use crate::ike::numbers::Numbers;
+use crate::ike::session::Sessions;
 use crate::known::Known;
 use crate::scope::Scope;
 

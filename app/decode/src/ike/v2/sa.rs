@@ -4,7 +4,8 @@ use ravelin_types::transform::{EncrId, IntegId, KeMethod, PrfId, SnId, Transform
 
 use super::GENERIC;
 use crate::field::Value;
-use crate::ike::{attribute, bounded};
+use crate::ike::attribute;
+use crate::ike::both::bounded;
 use crate::scope::Scope;
 
 /// Levels of substructures below a payload.
