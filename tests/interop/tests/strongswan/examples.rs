@@ -1,10 +1,12 @@
 //! Which examples do as their authors say, and what they need.
 
 mod plain;
+mod stroke;
 mod trust;
 mod users;
 
 pub use self::plain::PLAIN;
+pub use self::stroke::STROKE;
 pub use self::trust::TRUST;
 pub use self::users::USERS;
 use super::papers::{Kept, Put};

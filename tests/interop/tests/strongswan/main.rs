@@ -30,7 +30,7 @@ use ravelin_interop::peers::{self, Peer};
 use ravelin_interop::process::wait_for;
 use ravelin_interop::sandbox;
 
-use self::examples::{Begin, Example, PLAIN, TRUST, USERS};
+use self::examples::{Begin, Example, PLAIN, STROKE, TRUST, USERS};
 use self::papers::Papers;
 
 /// Where strongSwan's tests are.
@@ -82,7 +82,7 @@ fn run() -> Result<ExitCode> {
     let wanted = |example: &&Example| words.is_empty() || words.iter().any(|word| example.name.contains(word.as_str()));
     let papers = Papers::new(&cache.join("strongswan/winnetou"))?;
     let (mut passed, mut failed) = (0, 0);
-    for example in [PLAIN, TRUST, USERS].into_iter().flatten().filter(wanted) {
+    for example in [PLAIN, STROKE, TRUST, USERS].into_iter().flatten().filter(wanted) {
         let halves = [(true, "Ravelin begins"), (false, "strongSwan begins")].into_iter().zip(example.ours);
         for ((begins, who), _) in halves.filter(|(_, ours)| *ours) {
             let folder = format!("{}-{}", example.name.replace('/', "-"), example.what());
@@ -135,19 +135,21 @@ fn connect(tests: &Path, example: &Example, begins: bool, papers: &Papers, resul
     settle(&daemon, &peer)?;
     let moon = if ours == "moon" { &RAVELIN } else { &SWAN };
     let _servers = example.servers.start(papers, moon, results)?;
-    // Who begins may do so at once.
-    if begins {
-        swan.start()?;
-        ravelin.start()?;
-    } else {
-        ravelin.start()?;
-        swan.start()?;
-    }
-    let done = match example.refused {
-        false => crosses(example, begins, &mut ravelin, &mut swan),
-        true => refused(example, begins, &mut ravelin, &mut swan),
+    let mut both = || {
+        // Who begins may do so at once.
+        if begins {
+            start(&mut swan, &peer_half)?;
+            ravelin.start()?;
+        } else {
+            ravelin.start()?;
+            start(&mut swan, &peer_half)?;
+        }
+        match example.refused {
+            false => crosses(example, begins, &mut ravelin, &mut swan),
+            true => refused(example, begins, &mut ravelin, &mut swan),
+        }
     };
-    let done = done.and_then(|()| said(example, begins, &ravelin, &swan));
+    let done = both().and_then(|()| said(example, begins, &ravelin, &swan));
     if done.is_err() {
         ravelin.keep_evidence();
         swan.keep_evidence();
@@ -158,6 +160,20 @@ fn connect(tests: &Path, example: &Example, begins: bool, papers: &Papers, resul
     let missing = example.written.iter().find(|text| !written.contains(**text));
     done.and(stopped)
         .and_then(|()| missing.map_or(Ok(()), |text| bail!("the RADIUS server did not write down: {text}")))
+}
+
+/// Starts strongSwan, whose starter gives it the connections of an `ipsec.conf` one after the other when it runs.
+fn start(swan: &mut Swan<'_>, half: &Half) -> Result<()> {
+    swan.start()?;
+    let Half::Ipsec { conf, .. } = half else { return Ok(()) };
+    // Those without are for others to refer to.
+    let sections = conf.split("\nconn ").skip(1).filter(|section| section.contains("auto="));
+    let names: Vec<&str> = sections.filter_map(|section| section.split_whitespace().next()).collect();
+    wait_for(20, "strongSwan to have its connections", || {
+        let there = swan.command("--list-conns")?;
+        let missing = names.iter().find(|name| !there.contains(&format!("{name}: ")));
+        missing.map_or(Ok(()), |name| bail!("{name} is not among {there}"))
+    })
 }
 
 /// What strongSwan reads of its own: what it needs here, and what the example says.
@@ -175,7 +191,9 @@ fn settle(said: &str, folder: &Path) -> Result<()> {
         .map(|plugin| format!("{plugin} "))
         .collect();
     let own = own.replacen("kernel-libipsec kernel-netlink", &format!("{plugins}kernel-libipsec kernel-netlink"), 1);
-    let said: String = said.lines().filter(|line| !line.contains("load =")).map(|line| format!("{line}\n")).collect();
+    // Debian's does not test its own programs, and does not start where it shall.
+    let left_out = |line: &str| ["load =", "integrity_test ="].iter().any(|it| line.contains(it));
+    let said: String = said.lines().filter(|line| !left_out(line)).map(|line| format!("{line}\n")).collect();
     // Debian's strongSwan has EAP over TLS 1.3 as it was before RFC 9190.
     let said = said.split("libtls {").next().unwrap_or_default().replace("charon-systemd {", "charon {");
     Ok(fs::write(folder.join("strongswan.conf"), format!("{own}\n{said}"))?)

@@ -145,8 +145,6 @@ pub const PLAIN: &[Example] = &[
     road_warrior("ikev2/wildcards", "192.168.0.100").child("alice"),
     road_warrior("ikev2/after-2038-certs", "192.168.0.100"),
     road_warrior("ikev2-algs/esp-alg-null", "192.168.0.100"),
-    // Of ipsec.conf.
-    road_warrior("ike/rw-cert", "192.168.0.100"),
     road_warrior("ipv6/rw-compress-ikev2", "fec0::10").to_v6(),
     gateways("botan/net2net-ed25519"),
     gateways("wolfssl/net2net-ed25519"),
@@ -156,4 +154,25 @@ pub const PLAIN: &[Example] = &[
     road_warrior("wolfssl/rw-cert", "192.168.0.100"),
     road_warrior("wolfssl/rw-ecp256", "192.168.0.100"),
     road_warrior("wolfssl/rw-modp3072", "192.168.0.100"),
+    road_warrior("af-alg/alg-camellia", "192.168.0.100"),
+    road_warrior("af-alg/rw-cert", "192.168.0.100"),
+    gateways("botan/net2net-pkcs12").kept(Kept::Pkcs12),
+    road_warrior("gcrypt-ikev2/alg-camellia", "192.168.0.100"),
+    road_warrior("gcrypt-ikev2/rw-cert", "192.168.0.100"),
+    // Who begins does not wait here until the other side asks for its address.
+    Example { hosts: ["carol", "moon"], packet: ["10.1.0.10", "10.3.0.1"], ..gateways("ikev1/dynamic-responder") }
+        .child("carol")
+        .we_answer(),
+    Example { packet: ["10.4.0.1", "10.2.0.10"], ..gateways("ikev1/nat-virtual-ip") },
+    gateways("ikev1/net2net-psk-fail").refused(),
+    // A selector of IKEv1 is not narrowed, and what a gateway protects is not told in attributes of Unity.
+    road_warrior("ikev1/rw-cert-unity", "10.2.1.1").we_begin(),
+    alice("ikev2/mobike-virtual-ip-nat", "mobike", "10.3.0.3"),
+    gateways("ikev2/net2net-psk-fail").refused(),
+    road_warrior("ikev2/reauth-mbb-revoked", "192.168.0.100"),
+    // Debian's strongSwan does not seek another connection for a user.
+    road_warrior("ikev2/rw-eap-id-switch", "192.168.0.100").we_answer(),
+    hosts("libipsec/host2host-cert-raw"),
+    gateways("libipsec/net2net-cert-ip6-in-ip6-raw").over_v6(),
+    gateways("libipsec/net2net-cert-raw"),
 ];

@@ -1,0 +1,56 @@
+//! Those whose hosts have an `ipsec.conf`.
+
+use super::{Begin, Example, gateways, hosts, road_warrior};
+use crate::servers::Servers;
+
+/// What others have with `swanctl.conf`, in the older words.
+pub const STROKE: &[Example] = &[
+    road_warrior("ike/rw-cert", "192.168.0.100"),
+    road_warrior("ike/rw_v1-net_v2", "192.168.0.100"),
+    gateways("ike/rw_v1-net_v2"),
+    road_warrior("ikev1-stroke/config-payload", "10.3.0.1"),
+    road_warrior("ikev1-stroke/config-payload-push", "10.3.0.1"),
+    hosts("ikev1-stroke/host2host-cert"),
+    road_warrior("ikev1-stroke/ip-pool", "10.3.0.1"),
+    gateways("ikev1-stroke/net2net-cert"),
+    gateways("ikev1-stroke/net2net-psk"),
+    road_warrior("ikev1-stroke/protoport-dual", "192.168.0.100").child("home-icmp"),
+    road_warrior("ikev1-stroke/rw-cert", "192.168.0.100"),
+    road_warrior("ikev1-stroke/rw-psk-fqdn", "192.168.0.100"),
+    road_warrior("ikev1-stroke/rw-psk-ipv4", "192.168.0.100"),
+    // Here an address is of a pool, never whichever a peer asks for.
+    road_warrior("ikev1-stroke/virtual-ip", "10.3.0.1").we_begin(),
+    road_warrior("ikev1-stroke/xauth-id-psk-config", "10.3.0.1"),
+    road_warrior("ikev1-stroke/xauth-id-rsa-config", "10.3.0.1"),
+    road_warrior("ikev1-stroke/xauth-psk", "192.168.0.100"),
+    road_warrior("ikev2-stroke/config-payload", "10.3.0.1"),
+    road_warrior("ikev2-stroke/config-payload-swapped", "10.3.0.1"),
+    hosts("ikev2-stroke/host2host-cert"),
+    hosts("ikev2-stroke/host2host-swapped"),
+    road_warrior("ikev2-stroke/ip-pool", "10.3.0.1"),
+    road_warrior("ikev2-stroke/ip-pool-wish", "10.3.0.1"),
+    road_warrior("ikev2-stroke/ip-two-pools", "10.3.0.1").to("192.168.0.1"),
+    gateways("ikev2-stroke/net2net-psk"),
+    gateways("ikev2-stroke/net2net-route").by_packet(),
+    Example { begin: Begin::Start, ..gateways("ikev2-stroke/net2net-start") },
+    road_warrior("ikev2-stroke/protoport-dual", "192.168.0.100").child("home-icmp"),
+    road_warrior("ikev2-stroke/rw-cert", "192.168.0.100"),
+    road_warrior("ikev2-stroke/rw-eap-md5-rsa", "192.168.0.100"),
+    road_warrior("ikev2-stroke/rw-eap-mschapv2-id-rsa", "192.168.0.100"),
+    road_warrior("ikev2-stroke/rw-psk-fqdn", "192.168.0.100"),
+    road_warrior("ikev2-stroke/rw-psk-ipv4", "192.168.0.100"),
+    road_warrior("ikev2-stroke/virtual-ip", "10.3.0.1").we_begin(),
+    road_warrior("ikev2-stroke/virtual-ip-override", "10.3.0.1"),
+    road_warrior("ikev2-stroke/rw-eap-md5-radius", "192.168.0.100").served(Servers::LISTS.radius("md5", "Ar3etTnp")),
+    road_warrior("ikev2-stroke/rw-eap-md5-id-radius", "192.168.0.100").served(Servers::LISTS.radius("md5", "Ar3etTnp")),
+    road_warrior("ikev2-stroke/rw-eap-ttls-radius", "192.168.0.100").served(Servers::LISTS.radius("ttls", "Ar3etTnp")),
+    // Of a kernel spoken to by PF_KEY there.
+    road_warrior("pfkey/alg-aes-xcbc", "192.168.0.100"),
+    road_warrior("pfkey/alg-sha384", "192.168.0.100"),
+    road_warrior("pfkey/alg-sha512", "192.168.0.100"),
+    road_warrior("pfkey/compress", "192.168.0.100"),
+    road_warrior("pfkey/esp-alg-null", "192.168.0.100"),
+    gateways("pfkey/net2net-rekey"),
+    gateways("pfkey/net2net-route").by_packet(),
+    road_warrior("pfkey/protoport-dual", "192.168.0.100").child("home-icmp"),
+];
