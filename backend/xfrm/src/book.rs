@@ -1,7 +1,7 @@
 //! What should be in the kernel: policies and SAs as they were ordered, and the requests that bring a change about. Every
 //! change can be taken back until it is known that the kernel has carried it out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -97,6 +97,8 @@ pub(crate) struct Book {
 pub(crate) struct Found {
     pub policies: BTreeMap<Key, Message>,
     pub states: BTreeMap<Name, Message>,
+    /// The policies that packets left by, or were judged by when they arrived: they had SAs.
+    pub met: BTreeSet<PolicyId>,
 }
 
 enum Undo {

@@ -111,7 +111,8 @@ impl XfrmDataPlane {
     }
 
     /// The policies that were ordered until now are all that there are: removes what an earlier daemon left beyond them.
-    /// Its SAs for policies that are there still go on until new ones are installed, which are asked for at once.
+    /// Its SAs for policies that are there still go on until new ones are installed, which are asked for at once; and so are those of
+    /// policies that packets have met, where others have removed all SAs.
     pub fn settle(&mut self) {
         for line in reconcile::settle(self) {
             tracing::info!("{line}");

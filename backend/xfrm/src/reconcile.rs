@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ravelin_types::Spi;
 use ravelin_types::dataplane::{DataPlaneEvent, Flow};
-use ravelin_types::policy::PolicyId;
+use ravelin_types::policy::{Action, PolicyId};
 use ravelin_types::sa::Direction;
 
 use crate::book::{Book, Found};
@@ -28,9 +28,13 @@ const ICMP6: u8 = 58;
 
 /// What of ours is in the kernel.
 pub(crate) fn find(netlink: &mut Netlink) -> Result<Found, Refusal> {
+    let mut met = BTreeSet::new();
     let policies = netlink.dump(&Message::new(kind::GET_POLICY, Body::Empty), |message| {
         let Body::Policy(policy) = &message.body else { return None };
-        own::policy(policy.selector.user)?;
+        let id = own::policy(policy.selector.user)?;
+        if policy.used.used != 0 {
+            met.insert(id);
+        }
         Some((policies::key(&message), message))
     })?;
     let states = netlink.dump(&Message::new(kind::GET_SA, Body::Empty), |message| {
@@ -39,7 +43,7 @@ pub(crate) fn find(netlink: &mut Netlink) -> Result<Found, Refusal> {
         let name = states::name(state).filter(|_| state.id.spi != Spi(0))?;
         Some((name, message))
     })?;
-    Ok(Found { policies: policies.into_iter().collect(), states: states.into_iter().collect() })
+    Ok(Found { policies: policies.into_iter().collect(), states: states.into_iter().collect(), met })
 }
 
 /// What should be there.
@@ -120,7 +124,8 @@ fn matters(message: &Message, book: &Book) -> bool {
     }
 }
 
-/// Removes what an earlier daemon left and nobody asked for. Lines that say what was done.
+/// Removes what an earlier daemon left and nobody asked for, and has new SAs negotiated for the policies that had some: the peer
+/// may still send on those, also where somebody has removed them here. Lines that say what was done.
 pub(crate) fn settle(plane: &mut XfrmDataPlane) -> Vec<String> {
     let mut lines = Vec::new();
     let neighbours: BTreeSet<Key> = neighbours().iter().map(policies::key).collect();
@@ -154,13 +159,22 @@ pub(crate) fn settle(plane: &mut XfrmDataPlane) -> Vec<String> {
         lines.push(format!("{} SAs of an earlier daemon without a policy are removed", gone.len()));
     }
     plane.netlink.requests(&gone);
-    for id in kept {
-        lines.push(format!("the SAs of an earlier daemon for policy {} go on until new ones are negotiated", id.0));
-        let Some(policy) = plane.book.policy(id) else { continue };
+    let keyed: BTreeSet<PolicyId> = plane.book.sas().map(|(_, sa)| sa.policy).collect();
+    let met = std::mem::take(&mut plane.book.found.met);
+    for id in met.union(&kept).filter(|id| !keyed.contains(id)) {
+        let Some(policy) = plane.book.policy(*id).filter(|it| matches!(it.action, Action::Protect(_))) else {
+            continue;
+        };
+        let what = if kept.contains(id) {
+            "the SAs of an earlier daemon go on until new ones are negotiated"
+        } else {
+            "packets have met it, and no SA of an earlier daemon is there: new ones are negotiated"
+        };
+        lines.push(format!("policy {}: {what}", policy.name));
         if let (Some(local), Some(remote)) = (policy.local.first(), policy.remote.first()) {
             let (src, dst) = (*local.addresses().start(), *remote.addresses().start());
             let flow = Flow { src, dst, protocol: local.protocol(), src_port: None, dst_port: None };
-            plane.queue.push_back(DataPlaneEvent::Acquire { policy: id, flow, processor: None });
+            plane.queue.push_back(DataPlaneEvent::Acquire { policy: *id, flow, processor: None });
         }
     }
     lines

@@ -187,6 +187,12 @@ const WORDS: &[Word] = &[
         1..=1,
         sas::restart,
     ),
+    word(
+        "bereft BETWEEN LINE: Ravelin is killed, a shell line takes SAs away from its kernel so that the peer's packets are lost, and \
+         Ravelin is back: other SAs alone are on both sides and in its kernel, for which no packet asked, and carry the peer's",
+        2..=2,
+        sas::bereft,
+    ),
     word("dead SIDE SECONDS: that side finds the other dead", 2..=2, sas::dead),
     word(
         "log SIDE TEXT...: that side said so since the last `up` or `refuse`, or `radius`, the server, at all",

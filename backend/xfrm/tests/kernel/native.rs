@@ -32,6 +32,10 @@ pub const CASES: &[Case] = &[
     ("what_others_change_is_put_back", what_others_change_is_put_back),
     ("events_that_found_no_room_are_made_up_for", events_that_found_no_room_are_made_up_for),
     ("a_daemon_after_a_killed_one_takes_up_its_policies", a_daemon_after_a_killed_one_takes_up_its_policies),
+    (
+        "a_daemon_after_a_killed_one_asks_for_what_others_removed",
+        a_daemon_after_a_killed_one_asks_for_what_others_removed,
+    ),
     ("no_packet_waits_for_a_daemon_that_has_gone", no_packet_waits_for_a_daemon_that_has_gone),
     ("ike_passes_whatever_the_policies_say", ike_passes_whatever_the_policies_say),
     ("first_messages_of_ike_do_not_displace_others", first_messages_of_ike_do_not_displace_others),
@@ -329,6 +333,35 @@ fn a_daemon_after_a_killed_one_takes_up_its_policies() {
         assert!(remove_leftovers().unwrap() > 0);
         assert_eq!(sh("ip xfrm policy"), "");
     });
+}
+
+fn a_daemon_after_a_killed_one_asks_for_what_others_removed() {
+    let (a, b) = Host::pair();
+    let unused = Policy { remote: vec![net("10.77.0.0", 16)], ..tunnel_policy(2) };
+    let bypass =
+        Policy { remote: vec![net("10.2.7.0", 24)], action: Action::Bypass, priority: 3000, ..tunnel_policy(3) };
+    let policies = [tunnel_policy(1), unused, bypass].map(DataPlaneOp::AddPolicy);
+    let begin = move || {
+        let mut plane = plane();
+        plane.apply_all(&policies).unwrap();
+        plane.settle();
+        let asked: Vec<PolicyId> = std::iter::from_fn(|| plane.poll_event())
+            .map(|event| if let DataPlaneEvent::Acquire { policy, .. } = event { policy } else { panic!("{event:?}") })
+            .collect();
+        (plane, asked)
+    };
+    let (first, asked) = a.run(begin.clone());
+    assert_eq!(asked, [], "nobody was there before");
+    // What arrives has met its policy, though no SA is there.
+    b.run(|| {
+        sh("ip addr add 10.2.7.1/32 dev lo");
+        send("10.2.7.1:4000", "10.1.0.1:5001");
+        send("10.2.0.1:4000", "10.1.0.1:5001");
+    });
+    drop(first); // As if killed.
+    let (second, asked) = a.run(begin);
+    assert_eq!(asked, [PolicyId(1)], "the one that packets have met, and that protects them");
+    a.run(|| second.stop().unwrap());
 }
 
 fn ike_passes_whatever_the_policies_say() {

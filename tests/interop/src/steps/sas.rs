@@ -1,13 +1,13 @@
 //! The words about SAs: how they come to be, what is listed of them, how they are replaced, moved and ended.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
 use super::payload::only_tcp;
 use super::{SETTLE, Scene, summary};
-use crate::node::{Sa, View, plain_spi};
+use crate::node::{Child, Ike, Sa, View, plain_spi};
 use crate::plan::Between;
 use crate::process::wait_for;
 use crate::traffic::{self, Pinging};
@@ -114,6 +114,11 @@ pub(super) fn robbed(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
         scene.replaced((false, true), &before)
     })?;
     println!("    {answered} pings were answered, {} were lost", lost.len());
+    has_these_alone(scene)
+}
+
+/// Ravelin's kernel has the states of the one Child SA that both sides list, and no others.
+fn has_these_alone(scene: &mut Scene<'_>) -> Result<()> {
     let (_, child) = scene.settled()?;
     let listed = scene.ravelin_host.sh("ip -d xfrm state")?;
     let spis = listed.split(" spi ").skip(1).filter_map(|rest| rest.split(['(', ' ']).next()).map(plain_spi);
@@ -177,6 +182,7 @@ pub(super) fn move_to(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
         Ok(())
     })?;
     let (answered, lost) = pinging.stop()?;
+    println!("    {answered} pings were answered, {} were lost", lost.len());
     ensure!(answered > 20 && lost.len() < MOVE_LOSS, "{answered} pings were answered meanwhile; lost were {lost:?}");
     Ok(())
 }
@@ -223,16 +229,44 @@ pub(super) fn restart(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
         Ok(())
     })?;
     // The new IKE SA ends the old one at the peer, with what is under way in it.
+    comes_back(scene, &before)?;
+    scene.under_traffic(&words[0], |_| {
+        std::thread::sleep(ABSENCE);
+        Ok(())
+    })
+}
+
+/// Ravelin, which was killed, is started; both sides have new SAs.
+fn comes_back(scene: &mut Scene<'_>, before: &(Ike, Child)) -> Result<()> {
     scene.ravelin.start()?;
     wait_for(SETTLE, "new SAs alone on both sides", || {
         let now = scene.agreed()?;
         ensure!(now.0.spis != before.0.spis && now.1.spi_in != before.1.spi_in, "the old ones are still there");
         Ok(())
-    })?;
-    scene.under_traffic(&words[0], |_| {
-        std::thread::sleep(ABSENCE);
-        Ok(())
     })
+}
+
+pub(super) fn bereft(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    let before = scene.settled()?;
+    scene.ravelin.kill()?;
+    scene.ravelin_host.sh(&words[1])?;
+    let (answered, _) = peer_pings(scene, &words[0])?;
+    ensure!(answered == 0, "{answered} of the peer's pings were answered by SAs that were taken away");
+    // Nobody sends anything meanwhile. The peer might do so in the clear, between its old SAs and the new ones.
+    let started = Instant::now();
+    comes_back(scene, &before)?;
+    println!("    there were new SAs {:.1} s after Ravelin was started", started.elapsed().as_secs_f32());
+    let (answered, lost) = peer_pings(scene, &words[0])?;
+    ensure!(answered > 20 && lost.is_empty(), "{answered} of the peer's pings were answered; lost were {lost:?}");
+    has_these_alone(scene)
+}
+
+/// Pings from the peer's side for a while: how many were answered, and which were not.
+fn peer_pings(scene: &Scene<'_>, between: &str) -> Result<(usize, Vec<u32>)> {
+    let (_, back) = scene.plan.directions(between.parse::<Between>()?)?;
+    let pinging = Pinging::start(scene.swan_host, back, &scene.folder.join("ping-peer.log"))?;
+    std::thread::sleep(ABSENCE);
+    pinging.stop()
 }
 
 pub(super) fn dead(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {

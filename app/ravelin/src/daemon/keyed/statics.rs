@@ -85,6 +85,10 @@ impl<P: Plane> Core<P> {
 
     fn static_flow(&mut self, id: PolicyId, flow: &Flow) {
         let (own, other) = (flow.src, flow.dst);
+        // Not of a packet, but for what an earlier daemon had: here the next packet is what says between whom.
+        if own.is_unspecified() || other.is_unspecified() {
+            return;
+        }
         let mut results = vec![self.add_static(id, Direction::Outbound, own, other)];
         if !self.statics.server {
             results.push(self.add_static(id, Direction::Inbound, own, other));

@@ -59,6 +59,16 @@ fn an_account_is_told_before_its_numbers_run_out_and_goes_on() {
 }
 
 #[test]
+fn an_account_has_sas_between_hosts_alone() {
+    let (mut bench, policy) = client("statics-nobody");
+    let before = bench.plane.0.borrow().sas.len();
+    // What an earlier daemon had for this policy is asked for, and nobody knows with whom it was.
+    let flow = Flow { src: [0, 0, 0, 0].into(), ..flow() };
+    bench.happens(DataPlaneEvent::Acquire { policy, flow, processor: None });
+    assert_eq!(bench.plane.0.borrow().sas.len(), before);
+}
+
+#[test]
 fn what_another_program_took_from_an_account_is_made_anew() {
     let (mut bench, policy) = client("statics-lost");
     bench.happens(DataPlaneEvent::Acquire { policy, flow: flow(), processor: None });
