@@ -94,7 +94,8 @@ fn nothing_is_heard_from_a_responder_before_ike_auth() {
     for exchange in (0..=255).map(ExchangeType) {
         for id in [0, 1, 2] {
             for response in [false, true] {
-                if (exchange, response) == (ExchangeType::IKE_AUTH, true) && id == 1 {
+                // The answer to our request, which one of another exchange would end: `hostile::initial`.
+                if response && id == 1 {
                     continue;
                 }
                 for payloads in &requests {
