@@ -18,7 +18,7 @@ use ravelin_types::policy::{Mode, Protection};
 use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::selector::TrafficSelector;
 #[cfg(any(feature = "ikev1", feature = "ikev2"))]
-use ravelin_types::selector::narrow;
+use ravelin_types::selector::{Side, narrow};
 use ravelin_types::transform::IntegId;
 use ravelin_types::{Identity, Secret};
 use subtle::ConstantTimeEq;
@@ -463,7 +463,7 @@ impl ChildPolicy {
 
     /// Our selectors and the peer's, for an IKE SA with these addresses.
     #[cfg(any(feature = "ikev1", feature = "ikev2"))]
-    pub(crate) fn selectors(&self, inside: &Inside) -> (Vec<TrafficSelector>, Vec<TrafficSelector>) {
+    pub(crate) fn selectors(&self, inside: &Inside) -> (Side, Side) {
         // RFC 7619 §2.5: who proves nothing has no traffic but his own.
         let reachable = inside.nobody.then(|| narrow(&self.policy.remote, &inside.theirs));
         let at = |fixed: &[TrafficSelector], dynamic: &[TrafficSelector], addresses: &[TrafficSelector]| {
@@ -476,7 +476,7 @@ impl ChildPolicy {
         let policy = &self.policy;
         (
             at(&policy.local, &self.dynamic.local, &inside.ours),
-            at(reachable.as_ref().unwrap_or(&policy.remote), &self.dynamic.remote, &inside.theirs),
+            at(reachable.as_deref().unwrap_or(&policy.remote), &self.dynamic.remote, &inside.theirs),
         )
     }
 }

@@ -3,11 +3,10 @@
 //! In transport mode the selectors hold addresses that the other end does not know; each end replaces them by the
 //! addresses it sees and keeps the originals for mending checksums (RFC 7296 §2.23.1, RFC 3947 §5.2).
 
-use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use ravelin_types::sa::OriginalAddresses;
-use ravelin_types::selector::TrafficSelector;
+use ravelin_types::selector::{Side, TrafficSelector};
 
 /// The port on which IKE begins.
 pub(crate) const IKE_PORT: u16 = 500;
@@ -44,7 +43,7 @@ pub(crate) fn single_address(selectors: &[TrafficSelector]) -> Option<IpAddr> {
 }
 
 /// The same selectors with `address` in place of theirs.
-pub(crate) fn substitute(selectors: &[TrafficSelector], address: IpAddr) -> Vec<TrafficSelector> {
+pub(crate) fn substitute(selectors: &[TrafficSelector], address: IpAddr) -> Side {
     let host = TrafficSelector::host(address);
     // The ports come from a valid selector, so they are in order and the result is never shorter.
     selectors.iter().filter_map(|ts| host.with(ts.protocol(), ts.ports()).ok()).collect()

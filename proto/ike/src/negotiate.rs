@@ -22,7 +22,7 @@ use alloc::vec::Vec;
 
 use ravelin_crypto::{CryptoProvider, IntegAlg};
 use ravelin_types::proposal::{AhSuite, EspSuite, IkeSuite, Proposal, ProtocolId, Suite};
-use ravelin_types::selector::{TrafficSelector, narrow};
+use ravelin_types::selector::{Side, TrafficSelector, narrow};
 use ravelin_types::transform::{Additional, EncrId, IntegId, KeMethod, SnId, Transform, TransformType};
 
 #[cfg(any(feature = "ikev1", feature = "ikev2"))]
@@ -207,9 +207,9 @@ pub(crate) fn still_lists(offers: &[Proposal], suite: &IkeSuite, done: &[KeMetho
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Selectors {
     /// TSi.
-    pub(crate) initiator: Vec<TrafficSelector>,
+    pub(crate) initiator: Side,
     /// TSr.
-    pub(crate) responder: Vec<TrafficSelector>,
+    pub(crate) responder: Side,
 }
 
 impl Selectors {
@@ -458,7 +458,7 @@ mod tests {
     #[test]
     fn selectors_narrow_to_the_common_part() {
         let net = |text: &str, len| TrafficSelector::prefix(text.parse::<IpAddr>().unwrap(), len).unwrap();
-        let of = |i, r| Selectors { initiator: vec![i], responder: vec![r] };
+        let of = |i, r| Selectors { initiator: [i].into(), responder: [r].into() };
         let offered = of(net("10.0.0.0", 8), net("192.168.0.0", 16));
         let allowed = of(net("10.1.0.0", 16), net("192.168.0.0", 24));
         let narrowed = offered.narrowed(&allowed).unwrap();

@@ -5,6 +5,8 @@ use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::ops::RangeInclusive;
 
+use smallvec::SmallVec;
+
 use crate::dataplane::Flow;
 
 /// The value that stands for any protocol in a selector.
@@ -31,6 +33,9 @@ pub struct TrafficSelector {
     start: IpAddr,
     end: IpAddr,
 }
+
+/// What is selected on one side of a Child SA. It is one selector nearly always, which takes no memory of its own.
+pub type Side = SmallVec<[TrafficSelector; 1]>;
 
 /// Why a selector cannot be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -237,8 +242,8 @@ pub fn select(local: &[TrafficSelector], remote: &[TrafficSelector], flow: &Flow
 
 /// The part of `offered` that `allowed` permits: every non-empty intersection, without those that another covers.
 /// Empty means the two have nothing in common (RFC 7296 §2.9).
-pub fn narrow(offered: &[TrafficSelector], allowed: &[TrafficSelector]) -> Vec<TrafficSelector> {
-    let mut narrowed: Vec<TrafficSelector> = Vec::new();
+pub fn narrow(offered: &[TrafficSelector], allowed: &[TrafficSelector]) -> Side {
+    let mut narrowed = Side::new();
     for candidate in offered.iter().flat_map(|o| allowed.iter().filter_map(move |a| o.intersection(a))) {
         if !narrowed.iter().any(|n| n.covers(&candidate)) {
             narrowed.retain(|n| !candidate.covers(n));
@@ -378,7 +383,7 @@ mod tests {
         assert!([0, 53, u16::MAX].iter().all(|&port| !opaque.matches(ip("10.0.0.1"), 17, Some(port))));
         assert!(any.covers(&opaque) && !opaque.covers(&any) && opaque.covers(&opaque));
         assert_eq!(opaque.intersection(&dns), None);
-        assert_eq!(narrow(&[any], &[opaque, dns]), [opaque, dns]);
+        assert_eq!(narrow(&[any], &[opaque, dns])[..], [opaque, dns]);
         assert_eq!(any.with(17, RangeInclusive::new(u16::MAX, 1)), Err(BadSelector::PortsReversed));
         assert_eq!(opaque.to_string(), "10.0.0.1[17/opaque]");
     }
@@ -413,7 +418,7 @@ mod tests {
     fn narrowing_takes_the_common_part_once() {
         let offered = [TrafficSelector::any_v4(), range("10.0.0.0", "10.0.0.255")];
         let allowed = [TrafficSelector::prefix(ip("10.0.0.0"), 16).unwrap().with(6, 0..=u16::MAX).unwrap()];
-        assert_eq!(narrow(&offered, &allowed), allowed);
+        assert_eq!(narrow(&offered, &allowed)[..], allowed);
         assert!(narrow(&[TrafficSelector::any_v6()], &allowed).is_empty());
     }
 

@@ -3,11 +3,10 @@
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
-use alloc::vec;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 
-use ravelin_types::selector::TrafficSelector;
+use ravelin_types::selector::{Side, TrafficSelector};
 use ravelin_types::{Identity, IkeSpi};
 
 use super::link::{Link, LinkWish, Prefix, link_local};
@@ -47,8 +46,8 @@ struct Lent {
 /// The addresses that dynamic selectors stand for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Inside {
-    pub(crate) ours: Vec<TrafficSelector>,
-    pub(crate) theirs: Vec<TrafficSelector>,
+    pub(crate) ours: Side,
+    pub(crate) theirs: Side,
     /// The peer proves nothing of who it is, so `theirs` is all that it can have.
     pub(crate) nobody: bool,
 }
@@ -249,12 +248,12 @@ impl Core {
 }
 
 /// One end by itself.
-fn host(end: SocketAddr) -> Vec<TrafficSelector> {
-    vec![TrafficSelector::host(end.ip())]
+fn host(end: SocketAddr) -> Side {
+    Side::from([TrafficSelector::host(end.ip())])
 }
 
 /// The link-local address, the prefixes and the addresses in none of them (RFC 5739 §4.1).
-fn selectors(addresses: &[IpAddr], prefixes: &[Prefix], interface: Option<u64>) -> Vec<TrafficSelector> {
+fn selectors(addresses: &[IpAddr], prefixes: &[Prefix], interface: Option<u64>) -> Side {
     let within = |address: &IpAddr| match address {
         IpAddr::V6(address) => prefixes.iter().any(|prefix| prefix.contains(*address)),
         IpAddr::V4(_) => false,
@@ -270,7 +269,7 @@ impl Inside {
         let Internal { ask, prefixes, .. } = &remote.internal;
         let of = |v4: bool| ask.iter().any(|address| address.is_ipv4() == v4) || !v4 && *prefixes;
         let any = [(true, TrafficSelector::any_v4()), (false, TrafficSelector::any_v6())];
-        let ours: Vec<TrafficSelector> = any.into_iter().filter(|(v4, _)| of(*v4)).map(|(_, all)| all).collect();
+        let ours: Side = any.into_iter().filter(|(v4, _)| of(*v4)).map(|(_, all)| all).collect();
         if ours.is_empty() { self } else { Inside { ours, ..self } }
     }
 }

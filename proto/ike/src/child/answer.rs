@@ -181,7 +181,7 @@ fn filled(pfp: Pfp, offered: &Selectors, allowed: &Selectors) -> Option<Selector
         return None;
     }
     let (responder, initiator) = pfp.fill(&allowed.responder, &allowed.initiator, &flow);
-    offered.narrowed(&Selectors { initiator, responder })
+    offered.narrowed(&Selectors { initiator: initiator.into(), responder: responder.into() })
 }
 
 /// The selectors of a policy in a mode: transport mode is between the two hosts.

@@ -22,7 +22,7 @@ use ravelin_types::options::{AggFrag, Processors, SaOptions};
 use ravelin_types::policy::{Action, Mode};
 use ravelin_types::proposal::Suite;
 use ravelin_types::sa::{Direction, Encap, OriginalAddresses, SaId, SaKeys, SaLookup, SaParams};
-use ravelin_types::selector::TrafficSelector;
+use ravelin_types::selector::{Side, TrafficSelector};
 use ravelin_types::transform::KeMethod;
 use ravelin_types::{IkeSpi, Instant, Spi};
 
@@ -72,8 +72,8 @@ pub(crate) struct Terms {
     /// The additional key exchanges that follow, in order (RFC 9370).
     pub(crate) additional: Vec<KeMethod>,
     pub(crate) mode: Mode,
-    pub(crate) local_ts: Vec<TrafficSelector>,
-    pub(crate) remote_ts: Vec<TrafficSelector>,
+    pub(crate) local_ts: Side,
+    pub(crate) remote_ts: Side,
     /// Addresses of the peer's packets before a NAT changed them; transport mode alone.
     pub(crate) original: Option<OriginalAddresses>,
     /// The peer asked for transport mode and did not get it.
@@ -197,8 +197,8 @@ impl ChildSa {
             suite: terms.suite.labelled(inbound),
             keys: SaKeys::default(),
             policy: policy.policy.id,
-            local_ts: terms.local_ts.clone(),
-            remote_ts: terms.remote_ts.clone(),
+            local_ts: terms.local_ts.to_vec(),
+            remote_ts: terms.remote_ts.to_vec(),
             lifetime,
             replay_window,
             options,
@@ -350,8 +350,8 @@ impl ChildSa {
             },
             mode: self.terms.mode,
             suite: self.terms.suite,
-            local_ts: self.terms.local_ts.clone(),
-            remote_ts: self.terms.remote_ts.clone(),
+            local_ts: self.terms.local_ts.to_vec(),
+            remote_ts: self.terms.remote_ts.to_vec(),
             if_ids: self.held.if_ids,
             marks: self.held.marks,
             processors: self.terms.processors,

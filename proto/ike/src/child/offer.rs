@@ -10,7 +10,7 @@ use ravelin_types::dataplane::{DataPlaneOp, Flow};
 use ravelin_types::options::Processors;
 use ravelin_types::policy::{Action, Mode};
 use ravelin_types::proposal::{Proposal, ProtocolId, Suite};
-use ravelin_types::selector::{ANY_PORTS, TrafficSelector, narrow};
+use ravelin_types::selector::{ANY_PORTS, Side, TrafficSelector, narrow};
 use ravelin_types::transform::KeMethod;
 use ravelin_types::{Cpi, Spi};
 use ravelin_wire::ip::transport::has_type;
@@ -114,7 +114,7 @@ impl ChildOffer {
             }
             (Some(flow), pfp) if pfp.any() => {
                 let (local, remote) = pfp.fill(&selectors.initiator, &selectors.responder, &flow);
-                selectors = Selectors { initiator: local, responder: remote };
+                selectors = Selectors { initiator: local.into(), responder: remote.into() };
                 if selectors.initiator.is_empty() || selectors.responder.is_empty() {
                     return Err(Error::Misuse("the policy does not select the packet that asked"));
                 }
@@ -211,7 +211,7 @@ impl ChildOffer {
     /// The same for the pair of selectors that the packet which asked is in: IKEv1 has one pair in an offer.
     pub(crate) fn for_flow(mut self, flow: Option<Flow>) -> Self {
         let Some(flow) = flow else { return self };
-        let with = |selectors: &mut Vec<TrafficSelector>, address, port| {
+        let with = |selectors: &mut Side, address, port| {
             if let Some(at) = selectors.iter().position(|ts| ts.matches(address, flow.protocol, port)) {
                 selectors.swap(0, at);
             }
@@ -292,7 +292,7 @@ pub(crate) fn mode_name(mode: Mode) -> &'static str {
     }
 }
 
-fn put_first(selectors: &mut Vec<TrafficSelector>, address: core::net::IpAddr, protocol: u8, port: Option<u16>) {
+fn put_first(selectors: &mut Side, address: core::net::IpAddr, protocol: u8, port: Option<u16>) {
     if address.is_unspecified() {
         // No packet asked: these are the values of a Child SA that was there.
         return;

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use ravelin_crypto::ikev2::{IkeAlgs, IkeCipher, IkeKeys, MessageKeys};
 use ravelin_crypto::{BadKey, Forged, SecureRandom};
 use ravelin_types::proposal::IkeSuite;
-use ravelin_types::selector::TrafficSelector;
+use ravelin_types::selector::Side;
 use ravelin_types::{IkeSpi, Instant, Secret};
 use ravelin_wire::ike::error::Unfit;
 use ravelin_wire::ike::header::{ExchangeType, Header, PayloadType};
@@ -246,6 +246,6 @@ impl Payloads {
 }
 
 /// The selectors of a payload that packets can be compared with, up to [`limits::SELECTORS`].
-pub(crate) fn selectors(ts: &Ts) -> Vec<TrafficSelector> {
+pub(crate) fn selectors(ts: &Ts) -> Side {
     ts.usable().take(limits::SELECTORS).collect()
 }

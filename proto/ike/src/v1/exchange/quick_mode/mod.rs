@@ -277,8 +277,8 @@ fn original_payloads(
 fn clients(payloads: &Payloads) -> Result<Option<Selectors>, Error> {
     match payloads.ids().collect::<Vec<_>>().as_slice() {
         [initiator, responder] => Ok(Some(Selectors {
-            initiator: vec![client_id::selector(initiator)?],
-            responder: vec![client_id::selector(responder)?],
+            initiator: [client_id::selector(initiator)?].into(),
+            responder: [client_id::selector(responder)?].into(),
         })),
         _ => Ok(None),
     }

@@ -123,8 +123,8 @@ fn answer(
     let all = ipsec::offered(sa, ends.nat.any(), &core.crypto);
     // RFC 2409 §5.5: without identities the two ends themselves are meant.
     let sent = clients(payloads)?.unwrap_or_else(|| Selectors {
-        initiator: vec![TrafficSelector::host(ends.peer.ip())],
-        responder: vec![TrafficSelector::host(ends.local.ip())],
+        initiator: [TrafficSelector::host(ends.peer.ip())].into(),
+        responder: [TrafficSelector::host(ends.local.ip())].into(),
     });
     let Some(mode) = all.first().map(|offered| offered.mode) else {
         let theirs = sa.0.iter().map(|offered| alloc::format!("{} proposal", offered.protocol)).collect();
