@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use ravelin_types::Secret;
 use subtle::ConstantTimeEq;
 
-use super::schedule::prf_once;
+use super::schedule::{MAX_OUTPUT, prf_once};
 use crate::provider::{Forged, PrfAlg, PrfKey};
 
 /// What comes before the messages where both are signed: no message begins so, for an SPI of an initiator is not zero.
@@ -28,17 +28,17 @@ pub struct SignedOctets<'a> {
     intermediate: &'a [u8],
 }
 
-/// The output of a prf, none of which is longer.
+/// The output of a prf.
 #[derive(Clone, Debug)]
 struct Mac {
-    octets: [u8; 64],
+    octets: [u8; MAX_OUTPUT],
     len: usize,
 }
 
 impl Mac {
     /// What `act` writes.
     fn of(prf: &dyn PrfAlg, act: impl FnOnce(&mut [u8])) -> Self {
-        let mut mac = Mac { octets: [0; 64], len: prf.output_len() };
+        let mut mac = Mac { octets: [0; MAX_OUTPUT], len: prf.output_len() };
         act(&mut mac.octets[..mac.len]);
         mac
     }

@@ -6,11 +6,14 @@ use alloc::vec::Vec;
 use ravelin_types::sa::SaKeys;
 use ravelin_types::transform::PrfId;
 use ravelin_types::{IkeSpi, Secret};
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::algs::{ChildAlgs, IkeAlgs, encr_key_len};
 use super::cipher::IkeCipher;
 use crate::provider::{BadKey, IntegAlg, PrfAlg};
+
+/// No output of a prf is longer.
+pub(super) const MAX_OUTPUT: usize = 64;
 
 /// The nonces of one exchange, payload headers stripped. In CREATE_CHILD_SA the initiator is whoever began *that*
 /// exchange, not the original initiator.
@@ -45,7 +48,8 @@ impl Skeyseed {
     /// the IKE SA being replaced; `shared` has the secret of the rekeying exchange and those of the additional key
     /// exchanges after it, in their order; the nonces are those of the rekeying exchange.
     pub fn rekeyed(old_prf: &dyn PrfAlg, old_sk_d: &Secret, shared: &[Secret], nonces: Nonces<'_>) -> Self {
-        Skeyseed(prf_once(old_prf, old_sk_d.expose(), &[seed(shared, nonces).expose()]))
+        let octets = Secret::new(concat(seed(shared, nonces)));
+        Skeyseed(prf_once(old_prf, old_sk_d.expose(), &[octets.expose()]))
     }
 
     /// `prf(SK_d (old), "Resumption" | Ni | Nr)` (RFC 5723 §5.1), with the prf of the IKE SA that is resumed.
@@ -56,18 +60,18 @@ impl Skeyseed {
     /// `prf+(PPK, SK_d)`, as long as an output of the prf: what the keys are made from anew with a post-quantum pre-shared key
     /// (RFC 9867 §3.1).
     pub fn with_ppk(prf: &dyn PrfAlg, ppk: &Secret, sk_d: &Secret) -> Self {
-        Skeyseed(prf_plus(prf, ppk.expose(), sk_d.expose(), prf.output_len()))
+        Skeyseed(prf_plus(prf, ppk.expose(), [sk_d.expose()], prf.output_len()))
     }
 
     /// `{SK_d | SK_ai | SK_ar | SK_ei | SK_er | SK_pi | SK_pr} = prf+(SKEYSEED, Ni | Nr | SPIi | SPIr)`
     /// (RFC 7296 §2.14). The SPIs are those of the IKE SA the keys are for: the new ones after a rekey.
     pub fn derive(self, algs: &IkeAlgs, nonces: Nonces<'_>, spi_i: IkeSpi, spi_r: IkeSpi) -> IkeKeys {
         let (spi_i, spi_r) = (spi_i.0.to_be_bytes(), spi_r.0.to_be_bytes());
-        let seed = [nonces.initiator, nonces.responder, &spi_i, &spi_r].concat();
+        let seed = [nonces.initiator, nonces.responder, &spi_i, &spi_r];
         // RFC 5282 §7.1: with an AEAD cipher SK_ai and SK_ar have no octets.
         let (d, a) = (algs.prf.output_len(), algs.integ.map_or(0, IntegAlg::key_len));
         let e = encr_key_len(algs.encr, algs.encr_key_bits);
-        let stream = prf_plus(algs.prf, self.0.expose(), &seed, 3 * d + 2 * a + 2 * e);
+        let stream = prf_plus(algs.prf, self.0.expose(), seed, 3 * d + 2 * a + 2 * e);
         let mut cut = Cutter(stream.expose());
         let sk_d = cut.next(d);
         let messages = MessageKeys { keys: cut.next(2 * a + 2 * e), a };
@@ -119,7 +123,7 @@ impl IkeKeys {
     /// The same with a post-quantum pre-shared key in those that protect what comes later (RFC 8784 §3):
     /// `SK_x = prf+(PPK, SK_x')` for SK_d, SK_pi and SK_pr.
     pub fn mixed(&self, prf: &dyn PrfAlg, ppk: &Secret) -> Self {
-        let mix = |key: &Secret| prf_plus(prf, ppk.expose(), key.expose(), key.len());
+        let mix = |key: &Secret| prf_plus(prf, ppk.expose(), [key.expose()], key.len());
         IkeKeys { sk_d: mix(&self.sk_d), sk_pi: mix(&self.sk_pi), sk_pr: mix(&self.sk_pr), ..self.clone() }
     }
 
@@ -156,7 +160,7 @@ impl KeyMat {
             }
             ChildAlgs::Ah(integ) => (0, integ.key_len()),
         };
-        let stream = prf_plus(prf, sk_d.expose(), seed(shared, nonces).expose(), 2 * (e + a));
+        let stream = prf_plus(prf, sk_d.expose(), seed(shared, nonces), 2 * (e + a));
         let mut cut = Cutter(stream.expose());
         // RFC 7296 §2.17: all keys of the initiator-to-responder SA come first; within an SA encryption comes first.
         let mut keys = || match algs {
@@ -168,15 +172,19 @@ impl KeyMat {
     }
 }
 
-/// `[SK(0) |] Ni | Nr [| SK(1) | ... SK(n)]`.
-fn seed(shared: &[Secret], nonces: Nonces<'_>) -> Secret {
+/// `[SK(0) |] Ni | Nr [| SK(1) | ... SK(n)]`, in pieces to be concatenated.
+fn seed<'a>(shared: &'a [Secret], nonces: Nonces<'a>) -> impl Iterator<Item = &'a [u8]> + Clone {
     let (first, more) = shared.split_at(shared.len().min(1));
     let [first, more] = [first, more].map(|secrets| secrets.iter().map(Secret::expose));
-    let parts = first.chain([nonces.initiator, nonces.responder]).chain(more);
+    first.chain([nonces.initiator, nonces.responder]).chain(more)
+}
+
+/// The pieces one behind the other.
+fn concat<'a>(parts: impl Iterator<Item = &'a [u8]> + Clone) -> Vec<u8> {
     // Sized once: a vector that grew would leave secrets behind in the freed memory.
-    let mut seed = Vec::with_capacity(parts.clone().map(<[u8]>::len).sum());
-    parts.for_each(|part| seed.extend_from_slice(part));
-    Secret::new(seed)
+    let mut whole = Vec::with_capacity(parts.clone().map(<[u8]>::len).sum());
+    parts.for_each(|part| whole.extend_from_slice(part));
+    whole
 }
 
 /// `prf(key, parts)` as a secret.
@@ -186,19 +194,31 @@ pub(crate) fn prf_once(prf: &dyn PrfAlg, key: &[u8], parts: &[&[u8]]) -> Secret 
     Secret::new(out)
 }
 
-/// `prf+(key, seed)` cut to `len` bytes (RFC 7296 §2.13): `T1 | T2 | ...`, `Tn = prf(key, Tn-1 | seed | n)`.
+/// `prf+(key, seed)` cut to `len` bytes (RFC 7296 §2.13): `T1 | T2 | ...`, `Tn = prf(key, Tn-1 | seed | n)`. The seed comes
+/// in pieces.
 ///
 /// The counter is one octet, so 255 blocks are the end of the stream. The callers here ask for at most a dozen keys.
-pub(super) fn prf_plus(prf: &dyn PrfAlg, key: &[u8], seed: &[u8], len: usize) -> Secret {
+pub(super) fn prf_plus<'a>(
+    prf: &dyn PrfAlg,
+    key: &[u8],
+    seed: impl IntoIterator<Item = &'a [u8], IntoIter: Clone>,
+    len: usize,
+) -> Secret {
     let block = prf.output_len();
     debug_assert!(len <= 255 * block, "prf+ ends after 255 blocks");
     // Sized once, as above.
     let mut stream = vec![0; len.next_multiple_of(block)];
+    // `Tn-1 | seed | n` in one piece: every piece costs a call, and the seed is there for each block again.
+    let previous: &[u8] = &[0; MAX_OUTPUT][..block];
+    let mut input = Zeroizing::new(concat([previous].into_iter().chain(seed).chain([&[0][..]])));
     prf.with_key(key, &mut |key| {
-        for (n, start) in (1..=255u8).zip((0..len).step_by(block)) {
-            let (done, rest) = stream.split_at_mut(start);
-            let previous = &done[start.saturating_sub(block)..];
-            key.prf(&[previous, seed, &[n]], &mut rest[..block]);
+        for (n, out) in (1..=255u8).zip(stream.chunks_exact_mut(block)) {
+            if let Some(counter) = input.last_mut() {
+                *counter = n;
+            }
+            let from = if n == 1 { block } else { 0 };
+            key.prf(&[&input[from..]], out);
+            input[..block].copy_from_slice(out);
         }
     });
     stream[len..].zeroize();

@@ -43,11 +43,11 @@ const NONCES: Nonces<'static> = Nonces { initiator: b"I", responder: b"R" };
 
 #[test]
 fn prf_plus_chains_blocks_and_counts_from_one() {
-    let stream = prf_plus(&Transparent, b"k", b"st", 19);
+    let stream = prf_plus(&Transparent, b"k", [&b"s"[..], b"t"], 19);
     // T1 = "k" | "st" | 01; T2 = "k" | T1 | ...; T3 = "k" | T2, cut to three bytes.
     assert_eq!(stream.expose(), b"kst\x01....kkst\x01...kkk");
-    assert_eq!(prf_plus(&Transparent, b"k", b"s", 0).len(), 0);
-    assert_eq!(prf_plus(&Transparent, b"k", b"s", 255 * 8).len(), 255 * 8);
+    assert_eq!(prf_plus(&Transparent, b"k", [&b"s"[..]], 0).len(), 0);
+    assert_eq!(prf_plus(&Transparent, b"k", [&b"s"[..]], 255 * 8).len(), 255 * 8);
 }
 
 #[test]
