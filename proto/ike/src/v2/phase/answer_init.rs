@@ -59,7 +59,7 @@ pub(crate) struct InitAnswered {
     /// Of the configuration that they are of.
     pub(crate) edition: u64,
     pub(crate) expire_at: Instant,
-    pub(crate) init: InitExchange,
+    pub(crate) init: Box<InitExchange>,
     /// The exchange of its last request that verifies.
     pub(crate) heard: ExchangeType,
     /// The answer to a request that failed, kept in case it is lost.
@@ -277,7 +277,7 @@ fn agree(
 /// What a first message led to.
 pub(super) struct Built {
     pub(super) ends: Ends,
-    pub(super) init: InitExchange,
+    pub(super) init: Box<InitExchange>,
     pub(super) candidates: Vec<Arc<Remote>>,
 }
 
@@ -371,7 +371,7 @@ fn build(
         nat_traversal: traverses,
         ..InitExchange::new(agreed.suite, (algs, keys, protection), (nonce_i, nonce_r), messages)
     };
-    Ok(Built { ends, init, candidates })
+    Ok(Built { ends, init: Box::new(init), candidates })
 }
 
 /// Adds the list of methods by which the peer may prove itself. Where the message would not be one that passes everywhere, that

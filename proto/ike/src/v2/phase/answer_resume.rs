@@ -68,7 +68,7 @@ pub(super) fn build(
         resumed: Some(Box::new(session)),
         ..InitExchange::new(suite, (algs, keys, protection), (nonce_i, nonce_r), messages)
     };
-    Ok(Built { ends, init, candidates })
+    Ok(Built { ends, init: Box::new(init), candidates })
 }
 
 impl InitAnswered {

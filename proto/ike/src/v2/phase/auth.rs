@@ -61,7 +61,7 @@ pub(crate) struct Unsigned {
     pub(crate) remote: Arc<Remote>,
     /// What else the IKE SA is for, beside the Child SA in the request.
     pub(crate) wants: Vec<Want>,
-    pub(crate) init: InitExchange,
+    pub(crate) init: Box<InitExchange>,
     /// The Child SA, unless it is to follow or not wanted.
     offer: Option<ChildOffer>,
     /// The post-quantum pre-shared key that is mixed in.
@@ -80,7 +80,7 @@ pub(crate) struct AuthRequested {
     pub(crate) retry: Retry,
     /// What the response shall bring.
     pub(super) turn: Turn,
-    pub(crate) init: InitExchange,
+    pub(crate) init: Box<InitExchange>,
     /// The Child SA in the request, if there is one.
     pub(super) offer: Option<ChildOffer>,
     /// Whether the response brings a proof of the responder.
@@ -94,7 +94,7 @@ pub(crate) fn request(
     ends: Ends,
     remote: Arc<Remote>,
     mut wants: Vec<Want>,
-    mut init: InitExchange,
+    mut init: Box<InitExchange>,
     core: &mut Core,
 ) -> Option<IkeSa> {
     let left_out = childless::leaves_out(&remote, init.childless, !wants.is_empty());

@@ -24,7 +24,8 @@ use crate::v2::feature::resumption::Session;
 use crate::v2::keying::Keying;
 use crate::v2::message::Protection;
 
-/// What IKE_SA_INIT, or IKE_SESSION_RESUME, leaves for the rest.
+/// What IKE_SA_INIT, or IKE_SESSION_RESUME, leaves for the rest. Phases have it boxed and hand it on: together with one of them
+/// it would be longer than what allocators have at hand.
 pub(crate) struct InitExchange {
     pub(crate) suite: IkeSuite,
     pub(crate) algs: IkeAlgs,

@@ -50,7 +50,7 @@ pub(crate) struct IntermediateRequested {
     /// What the IKE SA is for.
     pub(crate) wants: Vec<Want>,
     pub(crate) retry: Retry,
-    pub(crate) init: InitExchange,
+    pub(crate) init: Box<InitExchange>,
     step: Step,
 }
 
@@ -77,7 +77,7 @@ pub(crate) fn go_on(
     ends: Ends,
     remote: Arc<Remote>,
     wants: Vec<Want>,
-    mut init: InitExchange,
+    mut init: Box<InitExchange>,
     core: &mut Core,
 ) -> Option<IkeSa> {
     let own = remote.extensions.ppk.own().filter(|_| matches!(init.ppks, Ppking::Due));

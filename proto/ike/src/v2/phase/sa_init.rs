@@ -383,7 +383,7 @@ impl InitRequested {
         payloads: &Payloads,
         datagram: Datagram<'_>,
         core: &mut Core,
-    ) -> Result<(Ends, InitExchange), Error> {
+    ) -> Result<(Ends, Box<InitExchange>), Error> {
         if spi_r == IkeSpi::ZERO {
             return Err(Error::Violation("the responder's SPI is zero"));
         }
@@ -465,6 +465,6 @@ impl InitRequested {
             nat_traversal: detected.is_some(),
             ..InitExchange::new(suite, (algs, keys, protection), nonces, messages)
         };
-        Ok((ends, exchange))
+        Ok((ends, Box::new(exchange)))
     }
 }
