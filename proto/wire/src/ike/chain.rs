@@ -51,7 +51,7 @@ impl Chain {
     /// # Errors
     /// When a payload does not fit its fields, or all together do not fit a message.
     pub fn new<'a, P: Emit + 'a>(payloads: impl IntoIterator<Item = &'a P>) -> Result<Self, Unfit> {
-        let mut chain = Chain { bytes: Vec::with_capacity(ROOM), ..Chain::default() };
+        let mut chain = Chain::default();
         for payload in payloads {
             chain.push(payload)?;
         }
@@ -74,6 +74,9 @@ impl Chain {
         }
         payload.check()?;
 
+        if self.count == 0 {
+            self.bytes.reserve(ROOM);
+        }
         let start = self.bytes.len();
         let critical = payload.critical();
         self.bytes.extend_from_slice(&[PayloadType::NONE.0, if critical { CRITICAL } else { 0 }, 0, 0]);

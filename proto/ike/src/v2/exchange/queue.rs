@@ -68,7 +68,7 @@ impl Established {
         let liveness = liveness.filter(|_| self.open.is_empty());
         let open = self.open.iter().filter_map(|open| open.retry().map(|(_, retry)| retry.at())).min();
         let again = self.authenticated.deadline();
-        [
+        let times = [
             open,
             waiting,
             liveness,
@@ -78,10 +78,8 @@ impl Established {
             self.rekey_at,
             self.expire_at,
             self.protection.deadline(),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        ];
+        times.into_iter().filter(Option::is_some).min().flatten()
     }
 
     pub(crate) fn timer(mut self: Box<Self>, mut ends: Ends, core: &mut Core) -> Option<IkeSa> {
