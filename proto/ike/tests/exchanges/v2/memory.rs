@@ -12,9 +12,9 @@ use crate::lab::{A, B, POLICY, config, ip, provider, set_mode};
 use crate::sys::allocations;
 
 /// Of an IKE SA with its first Child SA, with a pre-shared key, both ends.
-const SET_UP: u64 = 161;
+const SET_UP: u64 = 144;
 /// Of the deletion of that IKE SA.
-const DELETION: u64 = 18;
+const DELETION: u64 = 17;
 
 fn host(local: &str, peer: &str, seed: u64) -> Endpoint {
     let mut config = config(local, peer);
