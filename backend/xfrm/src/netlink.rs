@@ -280,7 +280,8 @@ pub struct Events {
     socket: Socket,
     /// The connection whose doings are no news.
     own: Option<u32>,
-    buffer: Zeroizing<Vec<u8>>,
+    /// The last datagram.
+    buffer: Vec<u8>,
 }
 
 /// What came.
@@ -308,26 +309,33 @@ impl Events {
             let _ = sized.set_recv_buffer_size(EVENT_BUFFER);
         }
         socket.set_non_blocking(true)?;
-        Ok(Events { socket, own: None, buffer: Zeroizing::new(Vec::with_capacity(ANSWER)) })
+        Ok(Events { socket, own: None, buffer: Vec::with_capacity(ANSWER) })
     }
 
     /// The same, without what this connection brings about.
     #[must_use]
-    pub fn of_others(self, own: &Netlink) -> Self {
-        Events { own: Some(own.port), ..self }
+    pub fn of_others(mut self, own: &Netlink) -> Self {
+        self.own = Some(own.port);
+        self
     }
 
     /// Takes what has come in one datagram of the kernel; `None` when there is nothing.
     pub fn poll(&mut self) -> Option<Vec<Notice>> {
         loop {
-            self.buffer.clear();
-            match self.socket.recv(&mut *self.buffer, 0) {
+            wipe(&mut self.buffer);
+            match self.socket.recv(&mut self.buffer, 0) {
                 Ok(_) => return Some(notices(&self.buffer, self.own)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => return Some(vec![Notice::Lost]),
             }
         }
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        wipe(&mut self.buffer);
     }
 }
 
