@@ -1,6 +1,7 @@
 //! `ike remote`: flags as written, and what they mean together.
 
 mod auth;
+mod names;
 mod rounds;
 mod suites;
 
@@ -9,20 +10,19 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use ravelin_eap::Method;
 use ravelin_ike::config::{IkeVersion, Liveness, Remote, Retransmission, V1};
 use ravelin_pki::Restrictions;
-use ravelin_types::Identity;
 use ravelin_types::if_id::IfIds;
 use ravelin_types::transform::{IntegId, PrfId, Transform};
 
 use self::auth::{AuthWord, NullSide, auth_word, eap_user};
+use self::names::Names;
 use self::rounds::{RoundWord, round};
 use super::extensions::ExtensionArgs;
 use super::internal::InternalArgs;
 use super::policy::{List, ListParser};
 use super::{Command, Conflict};
-use crate::spec::{GATEWAYS, RemoteSpec, Revocation, Which};
+use crate::spec::{GATEWAYS, NullSides, RemoteSpec, Revocation, Which};
 use crate::value::algorithm::{self, Encr};
 use crate::value::eap;
 use crate::value::host::{Host, Server};
@@ -226,85 +226,16 @@ impl RemoteArgs {
             return Ok(Command::ViewRemotes(self.name.clone()));
         }
         self.refuse_what_is_not_there()?;
-        let name = self.name.clone().ok_or_else(|| Conflict::missing("expected -n NAME, -v or -x NAME"))?;
-        if name == "ALLREMOTES" {
-            return Err(Conflict::at(('n', "name"), "ALLREMOTES means all remotes and cannot be the name of one"));
-        }
+        let name = self.checked_name()?;
         if !self.initiate && !self.accept {
             return Err(Conflict::missing("expected -w (start negotiations), -u (accept them) or both"));
         }
         let (endpoint, alternates) = self.endpoints()?;
-        if endpoint.is_anybody() && self.initiate {
-            return Err(Conflict::at(
-                ('w', "initiate"),
-                "a negotiation starts with the address of a remote; -r any is for -u",
-            ));
-        }
         let null = self.null()?;
-        if endpoint.is_anybody() && self.peer_id.is_none() && !null.peer {
-            return Err(Conflict::missing(
-                "expected -f, who may come: an identity, several like *@example.org, or any",
-            ));
-        }
+        self.refuse_anybody_without_a_word(&endpoint, null)?;
         let signature = self.signature()?;
-        let by_eap = matches!(self.auth, AuthWord::Eap(_));
-        let subject = |word: &Option<IdWord>| matches!(word, Some(IdWord::Subject));
-        let own_id = match &self.own_id {
-            Some(IdWord::Given(id)) => Some(id.clone()),
-            // The model takes it from the certificate.
-            Some(IdWord::Subject) => Some(identity::of(&endpoint)),
-            Some(IdWord::Like(_)) => {
-                return Err(Conflict::at(('g', "own-id"), "this host is one identity, not several"));
-            }
-            None if null.own => Some(Identity::Null),
-            None if signature.as_ref().is_some_and(|signature| signature.own_subject) => Some(identity::of(&endpoint)),
-            None => match &self.eap_id {
-                Some(Who::Exactly(user)) if self.initiate => Some(user.clone()),
-                _ => self.local.as_ref().map(identity::of),
-            },
-        };
-        let peer_id = match &self.peer_id {
-            Some(IdWord::Given(id)) => id.clone(),
-            None if null.peer => Identity::Null,
-            Some(IdWord::Subject | IdWord::Like(_)) | None => identity::of(&endpoint),
-        };
-        let peers = match &self.peer_id {
-            Some(IdWord::Like(pattern)) => Some(pattern.clone()),
-            _ => None,
-        };
-        if signature.is_none() && (subject(&self.own_id) || subject(&self.peer_id)) {
-            let flag = if subject(&self.own_id) { ('g', "own-id") } else { ('f', "peer-id") };
-            return Err(Conflict::at(
-                flag,
-                "asn1dn: without a name is that of a certificate, which goes with -m RSASIG",
-            ));
-        }
-        let secret_file = match (&signature, &self.secret_file) {
-            (_, None) if self.eap_methods().iter().any(|method| method.has_password()) || !self.radius.is_empty() => {
-                let what = "expected -h FILE with the password, with -u those of the users, or the secret of --radius";
-                return Err(Conflict::missing(what));
-            }
-            (_, Some(_))
-                if self.eap_methods().contains(&Method::Tls)
-                    && !self.eap_methods().iter().any(|method| method.has_password())
-                    && self.radius.is_empty() =>
-            {
-                return Err(Conflict::at(('h', "secret-file"), "EAP-TLS has no password: it takes certificates (-c)"));
-            }
-            (_, file) if by_eap => file.clone(),
-            (None, None) if self.auth == AuthWord::Null => None,
-            (None, Some(_)) if self.auth == AuthWord::Null => {
-                return Err(Conflict::at(('h', "secret-file"), "with -m NULL neither side proves anything"));
-            }
-            (None, None) => return Err(Conflict::missing("expected -h FILE with the pre-shared key")),
-            (Some(_), Some(_)) => {
-                return Err(Conflict::at(('h', "secret-file"), "a pre-shared key does not go with -m RSASIG"));
-            }
-            (_, file) => file.clone(),
-        };
-        let own_id = own_id.ok_or_else(|| {
-            Conflict::missing("expected -g ID, who this host says it is, or --local ADDRESS, which it is then")
-        })?;
+        let secret_file = self.secret()?;
+        let Names { own, peer, peers } = self.names(&endpoint, null, signature.as_ref())?;
         let spec = RemoteSpec {
             name,
             version: self.version()?,
@@ -312,8 +243,8 @@ impl RemoteArgs {
             own_names: self.local.iter().filter_map(Host::name).cloned().collect(),
             endpoint,
             alternates,
-            own_id: own_id.clone(),
-            peer_id,
+            own_id: own.clone(),
+            peer_id: peer,
             peers,
             secret_file,
             signature,
@@ -330,11 +261,36 @@ impl RemoteArgs {
             if_ids: self.if_id.unwrap_or_default(),
             extensions: self.extensions.interpret(self.version)?,
             null,
-            eap: self.eap(&own_id)?,
+            eap: self.eap(&own)?,
             rounds: self.rounds()?,
             loaded: None,
         };
         Ok(Command::AddRemote(Box::new(spec)))
+    }
+
+    fn checked_name(&self) -> Result<String, Conflict> {
+        let name = self.name.clone().ok_or_else(|| Conflict::missing("expected -n NAME, -v or -x NAME"))?;
+        if name == "ALLREMOTES" {
+            return Err(Conflict::at(('n', "name"), "ALLREMOTES means all remotes and cannot be the name of one"));
+        }
+        Ok(name)
+    }
+
+    /// A remote that may be anywhere only begins, and says who it is.
+    fn refuse_anybody_without_a_word(&self, endpoint: &Host, null: NullSides) -> Result<(), Conflict> {
+        if !endpoint.is_anybody() {
+            return Ok(());
+        }
+        if self.initiate {
+            let why = "a negotiation starts with the address of a remote; -r any is for -u";
+            return Err(Conflict::at(('w', "initiate"), why));
+        }
+        if self.peer_id.is_none() && !null.peer {
+            return Err(Conflict::missing(
+                "expected -f, who may come: an identity, several like *@example.org, or any",
+            ));
+        }
+        Ok(())
     }
 
     fn liveness(&self) -> Result<Liveness, Conflict> {

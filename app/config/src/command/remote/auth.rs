@@ -1,5 +1,7 @@
 //! How the two of a remote prove who they are.
 
+use std::path::PathBuf;
+
 use clap::ValueEnum;
 use ravelin_eap::Method;
 use ravelin_ike::config::IdPattern;
@@ -129,6 +131,28 @@ impl RemoteArgs {
             own_restrictions: self.own_signatures.clone().unwrap_or_default(),
             peer_restrictions: self.peer_signatures.clone().unwrap_or_default(),
         }))
+    }
+
+    /// The file of the pre-shared key, of passwords, or of the secret of RADIUS servers.
+    pub(super) fn secret(&self) -> Result<Option<PathBuf>, Conflict> {
+        let by_password = self.eap_methods().iter().any(|method| method.has_password());
+        let refused = |why: &str| Err(Conflict::at(('h', "secret-file"), why.to_owned()));
+        match (&self.auth, &self.secret_file) {
+            (_, None) if by_password || !self.radius.is_empty() => Err(Conflict::missing(
+                "expected -h FILE with the password, with -u those of the users, or the secret of --radius",
+            )),
+            (AuthWord::Eap(methods), Some(_))
+                if methods.contains(&Method::Tls) && !by_password && self.radius.is_empty() =>
+            {
+                refused("EAP-TLS has no password: it takes certificates (-c)")
+            }
+            (AuthWord::Eap(_), file) => Ok(file.clone()),
+            (AuthWord::Null, Some(_)) => refused("with -m NULL neither side proves anything"),
+            (AuthWord::RsaSig | AuthWord::Hybrid, Some(_)) => refused("a pre-shared key does not go with -m RSASIG"),
+            (AuthWord::PresharedKey, None) => Err(Conflict::missing("expected -h FILE with the pre-shared key")),
+            (AuthWord::PresharedKey, file) => Ok(file.clone()),
+            (AuthWord::Null | AuthWord::RsaSig | AuthWord::Hybrid, None) => Ok(None),
+        }
     }
 
     /// The methods of EAP, best first; none without it.
