@@ -9,6 +9,7 @@
 mod conn;
 mod lines;
 mod secrets;
+mod side;
 mod swap;
 
 use std::collections::BTreeMap;
@@ -35,6 +36,11 @@ const MAX_INCLUDES: usize = 10;
 
 /// The parameters of one section.
 type Parameters = BTreeMap<String, (String, At)>;
+
+/// What a parameter says, and where.
+fn get<'a>(all: &'a Parameters, key: &str) -> Option<(&'a str, &'a At)> {
+    all.get(key).map(|(value, at)| (value.as_str(), at))
+}
 
 /// What the files say, and what their author should know.
 pub type Read = (Section, Vec<Remark>);
@@ -160,10 +166,7 @@ fn authority(parameters: &Parameters, problems: &mut Problems) -> Section {
         let known = authority.settings.iter_mut().find(|setting| setting.name == name);
         match known.map(|setting| &mut setting.values) {
             Some(Values::One(all)) => all.extend([b",", value.as_bytes()].concat()),
-            _ => {
-                let values = Values::One(value.clone().into_bytes());
-                authority.settings.push(Setting { name: name.to_owned(), values, at: at.clone() });
-            }
+            _ => authority.add(name, value, at),
         }
     }
     authority

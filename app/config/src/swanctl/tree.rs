@@ -153,6 +153,12 @@ impl Section {
         }
     }
 
+    /// Adds a setting of one value at the end.
+    pub fn add(&mut self, name: &str, value: &str, at: &At) {
+        let values = Values::One(value.as_bytes().to_vec());
+        self.settings.push(Setting { name: name.to_owned(), values, at: at.clone() });
+    }
+
     /// The section of this name, made at the end if there is none.
     pub fn open(&mut self, name: &str, at: &At) -> &mut Section {
         let index = self.sections.iter().position(|section| section.name == name).unwrap_or_else(|| {

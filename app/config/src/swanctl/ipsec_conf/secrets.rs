@@ -6,16 +6,15 @@ use std::sync::Arc;
 use super::lines::{included, without_comment};
 use crate::remark::{Place, Remark};
 use crate::swanctl::reader::Problems;
-use crate::swanctl::tree::{At, Named, Section, Setting, Values};
+use crate::swanctl::tree::{At, Named, Section};
 
 /// `FILE ["passphrase"]` as a section about a private key.
 fn key(name: String, value: &str, at: &At) -> Named {
     let (file, passphrase) = value.trim().split_once(char::is_whitespace).unwrap_or((value.trim(), ""));
     let mut section = Section::default();
     for (name, value) in [("file", file), ("secret", passphrase.trim())] {
-        let values = Values::One(value.trim_matches('"').as_bytes().to_vec());
         if !value.is_empty() {
-            section.settings.push(Setting { name: name.to_owned(), values, at: at.clone() });
+            section.add(name, value.trim_matches('"'), at);
         }
     }
     Named { name, at: at.clone(), section }
@@ -74,13 +73,9 @@ fn one(line: &str, number: usize, at: At) -> Result<Named, Remark> {
 /// A secret of these owners.
 fn secret(name: String, owners: &str, value: &str, at: At) -> Named {
     let mut section = Section::default();
-    let mut put = |name: String, value: &str| {
-        let values = Values::One(value.as_bytes().to_vec());
-        section.settings.push(Setting { name, values, at: at.clone() });
-    };
-    put("secret".to_owned(), value.trim().trim_matches('"'));
+    section.add("secret", value.trim().trim_matches('"'), &at);
     for (number, owner) in words(owners).filter(|owner| !owner.starts_with("%any")).enumerate() {
-        put(format!("id-{}", number + 1), owner);
+        section.add(&format!("id-{}", number + 1), owner, &at);
     }
     Named { name, at, section }
 }
