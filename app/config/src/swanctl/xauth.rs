@@ -127,6 +127,9 @@ mod tests {
         let carol = " xauth_identity=carol\n";
         assert_eq!(read(&format!(" authby=psk\n leftauth2=xauth\n{carol}")).xauth, login);
         assert_eq!(read(&format!(" authby=xauthpsk\n{carol}")).xauth, login);
+        let hybrid = read(&format!(" leftauth=xauth\n rightauth=pubkey\n{carol}"));
+        assert_eq!(hybrid.xauth, login);
+        assert!(matches!(hybrid.version, IkeVersion::V1(v1) if v1.hybrid));
         let server = read(" authby=xauthrsasig\n xauth=server\n modeconfig=push\n");
         assert_eq!(server.xauth, Some(XauthSpec::Users(None)));
         assert!(matches!(server.version, IkeVersion::V1(v1) if v1.push && !v1.hybrid));

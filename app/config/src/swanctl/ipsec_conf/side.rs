@@ -47,6 +47,9 @@ pub(super) fn first(all: &Parameters, side: &str, round: &mut Section) {
 
 /// Who the user of a round is: it belongs to whichever side has one.
 fn user(all: &Parameters, method: &str, round: &mut Section) {
+    if let Some((user, at)) = get(all, "xauth_identity").filter(|_| method.starts_with("xauth")) {
+        round.add("xauth_id", user, at);
+    }
     if let Some((user, at)) = get(all, "eap_identity").filter(|_| method.starts_with("eap")) {
         round.add("eap_id", if user == "%identity" { "%any" } else { user }, at);
     }
@@ -63,9 +66,6 @@ pub(super) fn second(all: &Parameters, side: &str, round: &str) -> Option<Named>
     };
     let mut section = Section::default();
     section.add("auth", word, at);
-    if let Some((user, at)) = get(all, "xauth_identity").filter(|_| word.starts_with("xauth")) {
-        section.add("xauth_id", user, at);
-    }
     user(all, word, &mut section);
     for (parameter, name) in [("id2", "id"), ("cert2", "certs")] {
         if let Some((value, at)) = all.get(&format!("{side}{parameter}")) {
