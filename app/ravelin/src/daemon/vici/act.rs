@@ -12,8 +12,8 @@ use ravelin_ike::{Command, NewGateway};
 use ravelin_types::policy::PolicyId;
 use ravelin_types::{IkeSpi, Instant, Spi};
 
-use super::events::Talk;
 use super::list::{child_name, connection_of};
+use super::log::Talk;
 use super::{Answer, Group, number, yes};
 use crate::daemon::core::Core;
 use crate::daemon::plane::Plane;

@@ -10,7 +10,7 @@ use ravelin_ike::view::IkeSaView;
 use ravelin_types::Instant;
 
 use super::show::Sas;
-use super::{Answer, names, show, yes};
+use super::{Answer, connections, names, show, yes};
 use crate::daemon::core::Core;
 use crate::daemon::plane::Plane;
 
@@ -81,13 +81,13 @@ impl<P: Plane> Core<P> {
             };
             let children = children.remove(entry.spec.name.as_str()).unwrap_or_default();
             let mut event = Message::new();
-            event.put_section(&entry.spec.name, show::connection(entry, version, children));
+            event.put_section(&entry.spec.name, connections::connection(entry, version, children));
             listed.push(event);
         }
         // Connections whose children only let pass or drop have nobody to talk to.
         for (name, children) in children {
             let mut event = Message::new();
-            event.put_section(name, show::nobody(children));
+            event.put_section(name, connections::nobody(children));
             listed.push(event);
         }
         Answer::Stream("list-conn", listed)

@@ -2,20 +2,22 @@
 //! works with this daemon.
 //!
 //! ```text
-//! Request ──► Core::vici ──┬── list.rs: list-sas, list-conns, ... as streams of events (sections: show.rs)
+//! Request ──► Core::vici ──┬── list.rs: list-sas, list-conns, ... as streams of events (sections: show.rs, connections.rs)
 //!                          ├── load.rs, papers.rs, pools.rs: connections, secrets, certificates, pools into the model
 //!                          ├── act.rs: initiate, terminate, rekey, ... (answers come with waiting.rs)
 //!                          └── tally.rs: get-counters
-//! Event of IKE, message that goes by ──► events.rs, alert.rs ──► ike-updown, child-updown, ..., log, control-log, alert
+//! Event of IKE, message that goes by ──► events.rs, log.rs, alert.rs ──► ike-updown, child-updown, ..., log, control-log, alert
 //! ```
 //! A connection is a remote of the model, its children are the policies that name it.
 
 mod act;
 mod alert;
+mod connections;
 mod date;
 mod events;
 mod list;
 mod load;
+mod log;
 pub(super) mod names;
 mod papers;
 mod pools;
@@ -32,7 +34,7 @@ use super::plane::Plane;
 use super::waiting::{done, failed};
 
 pub use date::time_of_day;
-pub use events::Group;
+pub use log::Group;
 pub use tally::Way;
 
 /// What clients can register for.
@@ -70,7 +72,7 @@ pub struct Vici {
     /// Events that somebody has registered for.
     awaited: BTreeSet<&'static str>,
     /// Who is told the progress of a command.
-    talks: BTreeMap<ClientId, events::Talk>,
+    talks: BTreeMap<ClientId, log::Talk>,
     /// A number for each Child SA, by its inbound SPI.
     children: BTreeMap<Spi, u32>,
     next_child: u32,
