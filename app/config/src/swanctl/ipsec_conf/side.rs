@@ -32,11 +32,16 @@ pub(super) fn first(all: &Parameters, side: &str, round: &mut Section) {
     if let Some((value, at)) = get(all, &format!("{side}id")).or_else(itself) {
         round.add("id", value, at);
     }
-    if auth.is_none_or(|(method, _)| method == "pubkey") {
-        for (parameter, setting) in [("cert", "certs"), ("sigkey", "pubkeys"), ("rsasigkey", "pubkeys")] {
-            if let Some((value, at)) = get(all, &format!("{side}{parameter}")).filter(|(value, _)| *value != "%cert") {
-                round.add(setting, value, at);
-            }
+    let signs = auth.is_none_or(|(method, _)| method == "pubkey");
+    // A user of EAP over TLS may have a certificate.
+    let over_tls = |method: &str| ["eap", "eap-tls", "eap-ttls", "eap-peap"].contains(&method);
+    let has = signs || side == "left" && auth.is_some_and(|(method, _)| over_tls(method));
+    for (parameter, setting, put) in
+        [("cert", "certs", has), ("sigkey", "pubkeys", signs), ("rsasigkey", "pubkeys", signs)]
+    {
+        let value = get(all, &format!("{side}{parameter}")).filter(|(value, _)| put && *value != "%cert");
+        if let Some((value, at)) = value {
+            round.add(setting, value, at);
         }
     }
     if let Some((method, at)) = auth {

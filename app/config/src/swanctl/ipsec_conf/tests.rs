@@ -329,3 +329,20 @@ fn the_side_that_is_this_host_is_ours_whatever_its_name() {
         "{notes:?}"
     );
 }
+
+#[test]
+fn a_user_of_eap_over_tls_has_a_certificate() {
+    let certificate = |auth: &str| {
+        let conf = format!(
+            "conn a\n right=192.0.2.2\n rightauth={auth}\n rightcert=b.pem\n leftauth={auth}\n leftcert=a.pem\n"
+        );
+        let (root, _) = parse((&conf, Path::new("ipsec.conf")), None, &|_| false).unwrap();
+        let conn = &root.section("connections").unwrap().section.section("a").unwrap().section;
+        ["local", "remote"].map(|side| conn.section(side).unwrap().section.setting("certs").is_some())
+    };
+    assert_eq!(certificate("pubkey"), [true, true]);
+    for auth in ["eap", "eap-tls", "eap-ttls", "eap-peap"] {
+        assert_eq!(certificate(auth), [true, false], "{auth}");
+    }
+    assert_eq!(certificate("eap-md5"), [false, false]);
+}
