@@ -532,6 +532,12 @@ int main(int count, char **arguments)
     struct sigaction ends = {.sa_handler = end};
     sigaction(SIGTERM, &ends, NULL);
     sigaction(SIGINT, &ends, NULL);
+    /* They are taken while it waits for something to do, and break off nothing that it does with the daemon. */
+    sigset_t ended, before;
+    sigemptyset(&ended);
+    sigaddset(&ended, SIGTERM);
+    sigaddset(&ended, SIGINT);
+    sigprocmask(SIG_BLOCK, &ended, &before);
     attend(arguments[1]);
     listen_at();
     policies[0] = add_policy(BYPASS, TCP, 0, 3, port, 0);
@@ -540,7 +546,7 @@ int main(int count, char **arguments)
     say("ready");
     while (!stop) {
         struct pollfd waits[] = {{.fd = management, .events = POLLIN}, {.fd = listener, .events = POLLIN}};
-        if (poll(waits, 2, -1) < 0)
+        if (ppoll(waits, 2, NULL, &before) < 0)
             continue;
         if (waits[1].revents)
             answer();
