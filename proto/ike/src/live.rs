@@ -52,7 +52,8 @@ pub(crate) trait Live {
     /// A packet of the peer's, which begins like this, is not within the selectors of the Child SA that it came on.
     fn outside_selectors(&mut self, inbound: Spi, packet: PacketStart, ends: &Ends, core: &mut Core) {
         let Some(child) = self.children().get(&inbound) else { return };
-        let place = Place { policy: Some(child.policy.policy.id), ..self.place(ends) };
+        let policy = Some(child.policy.policy.id);
+        let place = Place { policy, exchange: "INFORMATIONAL", ..self.place(ends) };
         let selectors = child.terms.selectors(false);
         core.event(Event::OutsideSelectors(outside_selectors(place, false, packet.octets(), selectors)));
         self.tell_outside(inbound, packet);
