@@ -1,4 +1,4 @@
-//! `cargo xtask ci`: everything that must pass before a change lands, cheapest first. An hour and a quarter on two cores from
+//! `cargo xtask ci`: everything that must pass before a change lands, cheapest first. About an hour on two cores from
 //! a fresh clone.
 
 use super::{check, deny, header, interop, rfc, setup, test};
