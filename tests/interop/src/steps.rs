@@ -22,8 +22,9 @@ use crate::process::{Daemon, wait_for};
 use crate::radius;
 use crate::traffic::Pinging;
 
-/// What a kernel says of its SAs and policies.
-pub const STATES: &str = "ip -s xfrm state; ip xfrm policy; cat /proc/net/xfrm_stat";
+/// What a kernel says of its SAs and policies, and of packets that it dropped before and after them.
+pub const STATES: &str =
+    "ip -s xfrm state; ip -s xfrm policy; cat /proc/net/xfrm_stat /proc/net/softnet_stat /proc/net/snmp";
 /// How long two sides may take to agree about their SAs.
 const SETTLE: u64 = 30;
 

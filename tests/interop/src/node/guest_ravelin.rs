@@ -11,6 +11,7 @@ use crate::case::Configuration;
 use crate::lab::Host;
 use crate::plan::Direction;
 use crate::process::wait_for;
+use crate::steps::STATES;
 use crate::traffic;
 
 /// Where the daemon listens, and what it is called, in the guest.
@@ -147,7 +148,7 @@ impl Node for GuestRavelin<'_> {
         for arguments in ["ike netstat", "ipsec netstat -a", "diff"] {
             evidence.push_str(&self.order(arguments).unwrap_or_else(|error| format!("{error:#}\n")));
         }
-        let kernel = self.host.sh("ip -s xfrm state; ip -s xfrm policy; cat /proc/net/xfrm_stat; ip addr; ip route");
+        let kernel = self.host.sh(&format!("{STATES}; ip addr; ip route"));
         evidence.push_str(&kernel.unwrap_or_else(|error| format!("{error:#}")));
         let _ = fs::write(self.folder.join("evidence"), evidence);
     }

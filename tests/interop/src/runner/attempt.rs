@@ -1,10 +1,11 @@
 //! One case: its network, its two ends, its steps.
 
 use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::tally::Outcome;
 use super::{Options, Places, recipe};
@@ -68,8 +69,9 @@ pub fn attempt(case: &Case, options: &Options, places: &Places, host: Result<Hos
     }
 }
 
-/// Runs it, and where `--retry` allows it once more when it failed.
+/// Runs it, and where `--retry` allows it once more when it failed. A case that panics takes no other with it.
 pub fn again(name: &str, options: &Options, mut run: impl FnMut() -> Result<()>) -> Result<()> {
+    let mut run = || catch_unwind(AssertUnwindSafe(&mut run)).unwrap_or_else(|_| bail!("it panicked, as told above"));
     match run() {
         Err(error) if options.retry => {
             println!("{name:<44} failed at the first attempt:\n    {}", format!("{error:#}").replace('\n', "\n    "));
