@@ -33,7 +33,7 @@ pub const ROUNDS: u64 = 3;
 /// How long an answer may take then: what is lost of UDP is not sent again.
 const ANSWER: Duration = Duration::from_secs(60);
 /// Between the first packets of one flow and the next, so that no queue on the way overflows.
-const APART: Duration = Duration::from_millis(5);
+const APART: Duration = Duration::from_millis(20);
 /// Octets that may wait for the server of UDP. The kernel counts some 2000 for the shortest datagram.
 const QUEUE: usize = 4 << 20;
 /// Where the program's progress is, on the host that it runs on.
