@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::case::{Need, version};
+use crate::case::{Need, Version, version};
 use crate::lab::{GUEST_ADDRESS, GUEST_RAVELIN, GUEST_STEER, GUEST_WIRE};
 use crate::process::{Daemon, run_for, wait_for};
 
@@ -23,6 +23,8 @@ const BUILD: u64 = 600;
 const BOOT_EMULATED: u64 = 180;
 /// How long a boot with KVM may take before it counts as not working here.
 const BOOT_KVM: u64 = 20;
+/// The first Linux with SAs for each processor (RFC 9611), which is given two.
+const PER_PROCESSOR: Version = (6, 13);
 /// How long one command line in the guest may take.
 const ANSWER: Duration = Duration::from_secs(90);
 /// What `guest/agent` puts before a status and the number of the command line.
@@ -207,12 +209,12 @@ fn start(recipe: &Recipe, logs: &Path, kvm: bool) -> Result<(Daemon, UnixStream)
     let mut qemu = Command::new("nice");
     qemu.args(["-n", "-10", "qemu-system-x86_64"]);
     qemu.args(if kvm { ["-accel", "kvm", "-cpu", "host"] } else { ["-accel", "tcg,thread=multi", "-cpu", "max"] })
-        // What a newer kernel is run for may want to tell processors apart.
+        // What tells processors apart has to have some; more of them than the machine has would be slow.
         .args([
             "-m",
             "768",
             "-smp",
-            if recipe.kernel.is_some() { "2" } else { "1" },
+            if recipe.kernel.as_deref().and_then(version) >= Some(PER_PROCESSOR) { "2" } else { "1" },
             "-nodefaults",
             "-no-user-config",
             "-display",

@@ -26,6 +26,7 @@ pub mod node;
 mod page;
 pub mod papers;
 pub mod peers;
+pub mod pfkey;
 pub mod plan;
 pub mod process;
 pub mod radius;

@@ -10,9 +10,8 @@ use crate::peers::Peer;
 const HEAD: &str = "# Interoperability
 
 Made by `cargo xtask interop --page` from the folders of `tests/interop/cases`; a test holds it to them. What is listed runs in CI, which
-fails when a case fails or its peer is missing, with Debian's Linux 6.1 in the guest. Of what is over the kernel's IPsec (`xfrm-`, and the
-contract of data planes) CI runs once more with Linux 6.12 what that kernel does otherwise (`NEWER` in `xtask/src/cmd/ci.rs`), and the
-nightly run all of it; that run also does what says `--kernel`, with 7.3.
+fails when a case fails or its peer is missing, with Debian's Linux 6.1 in the guest, and once more with Linux 6.12 what is over the
+kernel's IPsec (`xfrm-`, and the contract of data planes). The nightly run also does what says `--full`, and with 7.3 what says `--kernel`.
 `tests/interop/README.md` says what a case asserts: the peer's own listing and packets that crossed.
 
 **I**: Ravelin begins the exchange and must succeed, or be refused where the case is about a refusal. **R**: the peer does.

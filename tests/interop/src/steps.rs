@@ -95,7 +95,7 @@ const WORDS: &[Word] = &[
     word("refused LINE TEXT...: Ravelin's own command line fails, and says this", 2..=9, listing::refused),
     word("peer ARGUMENTS TEXT...: the peer's own swanctl or whack succeeds and says this", 1..=9, listing::peer),
     word(
-        "sh SIDE LINE: a shell line on that side's host succeeds, or on the `router` that translates addresses",
+        "sh SIDE LINE: a shell line on that side's host succeeds, or on the `router` that translates addresses; `{helper}` is this program",
         2..=2,
         listing::sh,
     ),

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use ravelin_interop::runner::{self, Options, Places};
-use ravelin_interop::{contract, crowd, hostapd, traffic};
+use ravelin_interop::{contract, crowd, hostapd, pfkey, traffic};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -17,6 +17,8 @@ fn main() -> ExitCode {
         ["crowd", own] => serve_crowd(own),
         ["crowd", from, to, count] => crowd_of(from, to, count),
         ["auc", path] => hostapd::serve_auc(Path::new(path)).map(|()| ExitCode::SUCCESS),
+        ["pfkey", "list"] => pfkey::list().map(|()| ExitCode::SUCCESS),
+        ["pfkey", "add", direction, from, to, spi] => add_by_pfkey(direction, from, to, spi),
         ["contract", name] => contract::case(name).map(|()| ExitCode::SUCCESS),
         _ => Options::parse(arguments.into_iter()).and_then(|options| runner::run(&options, &places()?)),
     };
@@ -53,6 +55,11 @@ fn crowd_of(from: &str, to: &str, count: &str) -> Result<ExitCode> {
 
 fn serve_crowd(own: &str) -> Result<ExitCode> {
     crowd::serve(own.parse()?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn add_by_pfkey(direction: &str, from: &str, to: &str, spi: &str) -> Result<ExitCode> {
+    pfkey::add(direction, from.parse()?, to.parse()?, spi)?;
     Ok(ExitCode::SUCCESS)
 }
 

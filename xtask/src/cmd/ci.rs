@@ -5,12 +5,11 @@ use super::{check, deny, header, interop, rfc, setup, test};
 use crate::report::Report;
 use crate::workspace::{Workspace, run};
 
-/// That of Debian's backports. `nightly` tries all of the kernel's data plane with it.
-pub const NEWER_KERNEL: &str = "6.12";
+/// That of Debian's backports.
+const NEWER_KERNEL: &str = "6.12";
 
-/// The cases that are about what the newer kernel does otherwise; the others are in `nightly`.
-const NEWER: [&str; 6] =
-    ["xfrm-esn", "xfrm-options", "xfrm-mobike", "xfrm-tunnel-rekey", "xfrm-offload-refused", "contract-packets"];
+/// What runs over it: all that is about the kernel as data plane.
+const NEWER: [&str; 2] = ["xfrm-", "contract"];
 
 /// That of the next Debian's, for what the one before has not.
 pub const NEWEST_KERNEL: &str = "7.3";
@@ -26,9 +25,8 @@ pub fn steps(workspace: &Workspace, report: &mut Report) {
     report.step("demo", || run(&mut workspace.command(workspace.ravelin(), ["demo"])));
     interop::cases(workspace, report, &interop::Args { require_peers: true, retry: true, ..interop::Args::default() });
     interop::programs(workspace, report);
-    // The kernel's data plane on a newer kernel, too: what differs there. States are kept to one direction (6.10), so each option and window
-    // is that of its direction, with extended numbers and when a state is made anew elsewhere; devices are offered whole packets
-    // (6.2). Where the backports cannot be reached, it is skipped and says so.
+    // The kernel's data plane on a newer kernel, too, where states are kept to one direction (6.10), and devices are offered whole
+    // packets (6.2). Where the backports cannot be reached, it is skipped and says so.
     let newer = interop::Args {
         kernel: Some(NEWER_KERNEL.to_owned()),
         retry: true,

@@ -32,20 +32,13 @@ pub fn steps(workspace: &Workspace, report: &mut Report, args: &Args) {
                 .env("SEEDS", args.seeds.to_string()),
         )
     });
-    let matrix = interop::Args {
+    let full = interop::Args {
         full: true,
         require_peers: true,
-        filter: vec!["matrix".to_owned()],
+        filter: ["matrix", "xfrm-flows", "xfrm-v1-flows"].map(str::to_owned).to_vec(),
         ..interop::Args::default()
     };
-    interop::cases(workspace, report, &matrix);
-    let newer = interop::Args {
-        kernel: Some(ci::NEWER_KERNEL.to_owned()),
-        retry: true,
-        filter: ["xfrm-", "contract"].map(str::to_owned).to_vec(),
-        ..interop::Args::default()
-    };
-    interop::cases(workspace, report, &newer);
+    interop::cases(workspace, report, &full);
     let newest = interop::Args {
         kernel: Some(ci::NEWEST_KERNEL.to_owned()),
         retry: true,

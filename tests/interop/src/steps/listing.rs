@@ -65,7 +65,8 @@ fn says(scene: &Scene<'_>, words: &[String], answer: &str) -> Result<()> {
 
 pub(super) fn sh(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
     let pki = scene.folder.join("pki").display().to_string();
-    let line = scene.plan.fill(&words[1], &[("pki", &pki), ("psk", SECRET)])?;
+    let helper = scene.helper.display().to_string();
+    let line = scene.plan.fill(&words[1], &[("pki", &pki), ("psk", SECRET), ("helper", &helper)])?;
     match words[0].as_str() {
         "ravelin" => scene.ravelin_host.sh(&line),
         "swan" => scene.swan_host.sh(&line),
