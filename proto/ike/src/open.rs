@@ -100,7 +100,7 @@ impl IdPattern {
         match self {
             // ID_NULL names nobody (RFC 7619 §2.2).
             IdPattern::Any => *id != Identity::Null,
-            IdPattern::Exactly(one) => one == id,
+            IdPattern::Exactly(one) => one.is(id),
             IdPattern::Within(base) => matches!(id, Identity::Dn(dn) if dn.is_within(base)),
             IdPattern::Like(pattern) => matches!(id, Identity::Dn(dn) if dn.is_like(pattern)),
             IdPattern::Range(range) => {
@@ -242,7 +242,7 @@ impl Remote {
     /// Whether this identity is one that it takes for the peer.
     pub(crate) fn takes(&self, id: &Identity) -> bool {
         // RFC 7619 §2.2: what nobody has proved says nothing.
-        self.is_nobody() || self.open.peers.as_ref().map_or(self.remote_id == *id, |pattern| pattern.takes(id))
+        self.is_nobody() || self.open.peers.as_ref().map_or_else(|| self.remote_id.is(id), |pattern| pattern.takes(id))
     }
 
     /// Whom it takes for the peer, for a report.
@@ -266,9 +266,18 @@ impl Remote {
         matches!(self.remote_auth, RemoteAuth::Null)
     }
 
-    /// Who the peer has proved to be that says so.
+    /// Who the peer has proved to be that says so: in the words of this entry where it names one, since a distinguished name can be
+    /// written in many ways, and is one peer.
     pub(crate) fn proved(&self, said: &Identity) -> Identity {
-        if self.is_nobody() { Identity::Null } else { said.clone() }
+        if self.is_nobody() {
+            return Identity::Null;
+        }
+        let named = match &self.open.peers {
+            None => Some(&self.remote_id),
+            Some(IdPattern::Exactly(one)) => Some(one),
+            Some(_) => None,
+        };
+        named.filter(|one| one.is(said)).unwrap_or(said).clone()
     }
 
     /// The identity of the peer that we ask for, if there is only one.
@@ -318,6 +327,10 @@ mod tests {
         assert!(!mail.takes(&Identity::Rfc822("joe@example.org.evil".into())));
         assert!(!mail.takes(&fqdn("joe@example.org")));
         assert!(IdPattern::Any.takes(&fqdn("x")));
+        let name = |text: &str| Identity::Dn(text.parse().unwrap());
+        let one = IdPattern::Exactly(name("O=Example, CN=gw"));
+        assert!(one.takes(&name("O=example, CN=GW")) && !one.takes(&name("CN=gw, O=Example")));
+        assert!(!IdPattern::Exactly(fqdn("gw")).takes(&fqdn("GW")));
         assert_eq!(mail.to_string(), "*@example.org");
     }
 
@@ -326,6 +339,7 @@ mod tests {
     fn a_key_may_belong_to_many() {
         let at = |text: &str| text.parse::<IpAddr>().unwrap();
         let key = |owners: Vec<IdPattern>, secret: &[u8]| OwnedKey { owners, secret: Secret::new(secret.to_vec()) };
+        let name = |text: &str| Identity::Dn(text.parse().unwrap());
         let net = IdPattern::Range(at("10.1.0.0")..=at("10.1.255.255"));
         let gateway = IdPattern::Exactly(fqdn("gw"));
         let keys = [
@@ -336,6 +350,7 @@ mod tests {
             key(vec![IdPattern::Range(at("192.0.2.0")..=at("192.0.2.200"))], b"range"),
             key(vec![IdPattern::Ending(IdType::RFC822_ADDR, "@example.org".into())], b"domain"),
             key(vec![IdPattern::Exactly(at("10.1.0.9").into())], b"one"),
+            key(vec![IdPattern::Exactly(name("O=Example, CN=joe"))], b"joe"),
         ];
         let found = |own: &str, peer: Identity| {
             let own = own.parse().map_or_else(|_| fqdn(own), |address: IpAddr| address.into());
@@ -353,6 +368,8 @@ mod tests {
             ("gw", at("2001:db8::1").into(), "ours"),
             ("gw", Identity::Rfc822("joe@example.org".into()), "domain"),
             ("other", fqdn("joe@example.org"), "all"),
+            ("other", name("O=EXAMPLE, CN=Joe"), "joe"),
+            ("other", name("O=Example, CN=joe, CN=x"), "all"),
         ] {
             assert_eq!(found(own, peer).as_deref(), Some(expected));
         }

@@ -26,7 +26,7 @@ ids! {
 }
 
 /// An identity as configured or as received. Text types hold what is printable ASCII or UTF-8; anything else is
-/// [`Identity::Other`], so two identities are equal exactly when their type and bytes are.
+/// [`Identity::Other`], so two identities are equal exactly when their type and bytes are; [`Identity::is`] compares whom they name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Identity {
     /// ID_IPV4_ADDR
@@ -71,6 +71,14 @@ impl Identity {
             IdType::NULL => data.is_empty().then_some(Identity::Null)?,
             _ => other(),
         })
+    }
+
+    /// Whether both name the same: distinguished names as certificates are compared ([`Dn::is`]), all others by their octets.
+    pub fn is(&self, other: &Identity) -> bool {
+        match (self, other) {
+            (Identity::Dn(one), Identity::Dn(other)) => one.is(other),
+            (one, other) => one == other,
+        }
     }
 
     /// The type on the wire.

@@ -108,7 +108,7 @@ pub struct Who<'a> {
 impl Lease {
     /// Whether who holds it is this one. Nobody is the same as another nobody.
     fn is_of(&self, Who { identity, remote }: Who<'_>) -> bool {
-        self.identity == *identity && self.remote == remote && *identity != Identity::Null
+        self.identity.is(identity) && self.remote == remote && *identity != Identity::Null
     }
 }
 
@@ -139,7 +139,8 @@ impl Pools {
     pub fn assign(&mut self, pool: &str, who: Who<'_>, address: IpAddr) -> bool {
         let others = |lease: &Lease| lease.holders > 0 && !lease.is_of(who);
         let has = |state: &State| state.leases.get(&address).is_some_and(others);
-        let fixed = |state: &State| state.pool.fixed.iter().any(|(owner, at)| *at == address && owner != who.identity);
+        let fixed =
+            |state: &State| state.pool.fixed.iter().any(|(owner, at)| *at == address && !owner.is(who.identity));
         if self.0.values().any(|state| has(state) || fixed(state)) {
             return false;
         }
@@ -214,16 +215,16 @@ impl State {
     /// Whether the identity may have the address.
     fn is_for(&self, address: IpAddr, identity: &Identity) -> bool {
         match self.pool.fixed.iter().find(|(_, fixed)| *fixed == address) {
-            Some((owner, _)) => owner == identity,
+            Some((owner, _)) => owner.is(identity),
             None => holds(&self.pool.addresses, address) && bits(address).is_multiple_of(self.pool.step()),
         }
     }
 
     fn choose(&mut self, who: Who<'_>, asked: Option<IpAddr>) -> Option<IpAddr> {
         let identity = who.identity;
-        let same = |lease: &Lease| lease.identity == *identity && (lease.holders == 0 || lease.is_of(who));
+        let same = |lease: &Lease| lease.identity.is(identity) && (lease.holders == 0 || lease.is_of(who));
         let his = |address: &IpAddr| self.leases.get(address).is_none_or(same);
-        if let Some((_, fixed)) = self.pool.fixed.iter().find(|(owner, _)| owner == identity) {
+        if let Some((_, fixed)) = self.pool.fixed.iter().find(|(owner, _)| owner.is(identity)) {
             return Some(*fixed).filter(his);
         }
         if let Some(asked) = asked.filter(|asked| self.is_for(*asked, identity) && his(asked)) {
@@ -252,7 +253,7 @@ impl State {
     }
 
     fn hold(&mut self, address: IpAddr, Who { identity, remote }: Who<'_>) {
-        if self.leases.get(&address).is_some_and(|lease| lease.identity != *identity) {
+        if self.leases.get(&address).is_some_and(|lease| !lease.identity.is(identity)) {
             self.forget(address);
         }
         match self.leases.get_mut(&address) {
@@ -425,6 +426,21 @@ mod tests {
         assert_eq!(pools.lease("rw", by(&who("mallory")), Some(ip(200))), None);
         assert_eq!(pools.lease("rw", by(&who("carol")), Some(ip(3))), Some(ip(1)));
         assert_eq!(pools.lease("rw", by(&who("gate")), None), Some(ip(200)));
+    }
+
+    // RFC 5280 §7.1: one name, written in two ways.
+    #[test]
+    fn a_distinguished_name_is_who_it_names() {
+        let name = |text: &str| Identity::Dn(text.parse().unwrap());
+        let mut pools = Pools::default();
+        let fixed = vec![(name("O=Example, CN=gate"), ip(200))];
+        pools.configure(&[Pool { fixed, ..pool(3, &[]) }]);
+        let (one, other) = (name("O=Example, CN=Gate"), name("O=EXAMPLE, CN=gate"));
+        assert_eq!(pools.lease("rw", by(&one), None), Some(ip(200)));
+        assert_eq!(pools.lease("rw", Who { identity: &other, remote: "other" }, None), None, "she has it");
+        assert_eq!(pools.lease("rw", by(&other), None), Some(ip(200)));
+        assert!(!pools.assign("rw", by(&name("CN=gate, O=Example")), ip(200)));
+        assert_eq!(pools.lease("rw", by(&name("CN=gate, O=Example")), None), Some(ip(1)));
     }
 
     // Two remotes may believe others of the same name.

@@ -63,6 +63,15 @@ struct Attribute<'a> {
 
 type Rdn<'a> = SetOfVec<Attribute<'a>>;
 
+/// The value of an attribute as it is compared.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Prepared<'a> {
+    /// A string, whatever its kind.
+    Text(String),
+    /// Anything else, octet by octet.
+    Other(AnyRef<'a>),
+}
+
 impl Dn {
     /// Takes whatever stands in a payload or a certificate.
     pub fn new(der: &[u8]) -> Self {
@@ -132,20 +141,23 @@ fn begins_with(name: &[Rdn<'_>], base: &[Rdn<'_>]) -> bool {
     name.len() >= base.len() && name.iter().zip(base).all(|(name, base)| same_part(name, base))
 }
 
+/// Each attribute of one has its own in the other: `CN=a+CN=A` is not `CN=a+CN=b`.
 fn same_part(one: &Rdn<'_>, other: &Rdn<'_>) -> bool {
-    one.len() == other.len()
-        && one.iter().all(|one| {
-            other.iter().any(|other| one.kind == other.kind && (one.value == other.value || prepared(one, other)))
-        })
+    one == other || (one.len() == other.len() && prepared(one) == prepared(other))
 }
 
-fn prepared(one: &Attribute<'_>, other: &Attribute<'_>) -> bool {
-    let prepare = |attribute| {
-        let text = text_of(attribute)?;
-        let words: Vec<String> = text.split_whitespace().map(str::to_lowercase).collect();
-        Some(words.join(" "))
+/// The attributes as they are compared, in an order of their own: those of the encoding are ordered by the octets.
+fn prepared<'a>(part: &Rdn<'a>) -> Vec<(ObjectIdentifier, Prepared<'a>)> {
+    let prepare = |attribute: &Attribute<'a>| match text_of(attribute) {
+        Some(text) => {
+            let words: Vec<String> = text.split_whitespace().map(str::to_lowercase).collect();
+            (attribute.kind, Prepared::Text(words.join(" ")))
+        }
+        None => (attribute.kind, Prepared::Other(attribute.value)),
     };
-    matches!((prepare(one), prepare(other)), (Some(one), Some(other)) if one == other)
+    let mut attributes: Vec<_> = part.iter().map(prepare).collect();
+    attributes.sort();
+    attributes
 }
 
 /// The value of a string of any kind.
@@ -341,6 +353,10 @@ mod tests {
         assert!(printable.is(&dn("O=a  B")) && printable != dn("O=A b"));
         assert!(!dn("O=a, CN=b").is(&dn("CN=b, O=a")) && !dn("O=a").is(&dn("OU=a")));
         assert!(dn("O=a, CN=b").is_within(&dn("O=A")) && !dn("O=a").is_within(&dn("O=a, CN=b")));
+        assert!(dn("CN=a+OU=b").is(&dn("OU=B+CN=A")) && dn("CN=a+CN=A").is(&dn("CN=A+CN=a")));
+        for other in ["CN=a", "CN=a, CN=A", "CN=a+CN=b", "CN=b+CN=B", "CN=a+OU=A", "CN=a+CN=A+CN=b"] {
+            assert!(!dn("CN=a+CN=A").is(&dn(other)) && !dn(other).is(&dn("CN=a+CN=A")), "{other}");
+        }
         assert!(!Dn::new(b"x").is(&dn("O=a")) && Dn::new(b"x").is(&Dn::new(b"x")) && Dn::new(b"x").is_empty());
     }
 

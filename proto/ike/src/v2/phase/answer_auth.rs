@@ -276,7 +276,7 @@ impl InitAnswered {
         let known: Vec<Arc<Remote>> = taking(true).chain(taking(false)).map(closed).collect();
         let asked = payloads.idr().ok().map(|id| &id.identity);
         // RFC 7296 §1.2: the initiator may say whom it wants; we answer as somebody else if we must.
-        let wanted = known.iter().find(|remote| asked == Some(&remote.local_id));
+        let wanted = known.iter().find(|remote| asked.is_some_and(|asked| asked.is(&remote.local_id)));
         let Some(remote) = wanted.or(known.first()) else {
             // It is somebody that we know, and wants to prove more or less than we do of it.
             let taken =

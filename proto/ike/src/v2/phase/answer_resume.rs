@@ -86,7 +86,7 @@ impl InitAnswered {
         let ours = &session.identities.0;
         let asked = payloads.idr().map_or(ours, |id| &id.identity);
         for (theirs, kept) in [(&id.identity, &session.claimed), (asked, ours)] {
-            if theirs != kept {
+            if !theirs.is(kept) {
                 let refusal = Disagreement::new(Part::Identity, vec![theirs.to_string()], vec![kept.to_string()]);
                 return Err(Error::Authentication(refusal));
             }

@@ -531,7 +531,7 @@ impl AuthRequested {
     fn verify_resumed(&self, session: &Session, id: &Id, payloads: &Payloads) -> Result<Now<()>, Error> {
         let kept = &session.identities.1;
         // RFC 5723 §4.3.3: it is who it was.
-        if id.identity != *kept {
+        if !id.identity.is(kept) {
             let (theirs, ours) = (vec![id.identity.to_string()], vec![kept.to_string()]);
             return Err(Error::Authentication(Disagreement::new(Part::Identity, theirs, ours)));
         }

@@ -202,7 +202,7 @@ pub(crate) fn admit(session: &Session, remote: &Arc<Remote>, own: IpAddr, core: 
     let closed = remote.for_peer(own, &session.claimed);
     let is_one = match &remote.remote_auth {
         RemoteAuth::Eap(eap) => eap.users.takes(peer),
-        RemoteAuth::Psk(_) | RemoteAuth::Signature(_) | RemoteAuth::Null => session.claimed == *peer,
+        RemoteAuth::Psk(_) | RemoteAuth::Signature(_) | RemoteAuth::Null => session.claimed.is(peer),
     };
     if !is_one || !remote.takes(&session.claimed) || !session.fits(&closed, core) {
         return None;

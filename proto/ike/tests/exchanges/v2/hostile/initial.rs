@@ -427,7 +427,8 @@ fn identities_of_any_form_do_not_authenticate() {
     assert_eq!(errors(&peer.open(&answer)), [NotifyType::INVALID_SYNTAX]);
 }
 
-// Row 28: distinguished names that are cut short, empty, of another order, of other string types, or a part of the one that is expected.
+// Row 28: distinguished names that are cut short, empty, of another order, or a part of the one that is expected. Those that are the
+// same by the rule of certificates (RFC 5280 §7.1) are the one.
 #[test]
 fn distinguished_names_are_the_one_that_is_expected_or_none() {
     let attribute = |kind: u8, tag: u8, text: &[u8]| {
@@ -438,22 +439,34 @@ fn distinguished_names_are_the_one_that_is_expected_or_none() {
         let body = parts.concat();
         [&[0x30, body.len() as u8][..], &body].concat()
     };
+    let both =
+        |one: &[u8], other: &[u8]| [&[0x31, (one.len() + other.len()) as u8 - 4], &one[2..], &other[2..]].concat();
     let (organization, common) = (attribute(10, 0x0c, b"Ravelin"), attribute(3, 0x0c, b"a"));
     let expected = name(&[organization.clone(), common.clone()]);
+    let expects = Identity::parse(IdType::DER_ASN1_DN, &expected).unwrap();
     let judged = |data: &[u8]| {
         let (mut host, mut peer) = keyed();
-        host.configure(|config| {
-            config.remotes[0].remote_id = Identity::parse(IdType::DER_ASN1_DN, &expected).unwrap();
-        });
+        host.configure(|config| config.remotes[0].remote_id = expects.clone());
         let Some(identity) = Identity::parse(IdType::DER_ASN1_DN, data) else { return false };
         let payloads = peer.auth_request_as(identity, AuthMethod::SHARED_KEY);
         let answer = peer.ask(&mut host, ExchangeType::IKE_AUTH, &payloads);
         let taken = errors(&answer).is_empty();
         assert!(taken || errors(&answer) == [NotifyType::AUTHENTICATION_FAILED]);
         assert_eq!(host.sas.is_empty(), !taken);
+        if taken {
+            // However it writes itself, it is one peer.
+            assert_eq!(host.endpoint.ike_sas()[0].identities.as_ref().unwrap().1, expects);
+        }
         taken
     };
     assert!(judged(&expected));
+    for (why, same) in [
+        ("of another string type", name(&[attribute(10, 0x13, b"Ravelin"), common.clone()])),
+        ("in other case", name(&[attribute(10, 0x0c, b"RAVELIN"), attribute(3, 0x0c, b"A")])),
+        ("with more blanks", name(&[attribute(10, 0x0c, b"  Ravelin "), common.clone()])),
+    ] {
+        assert!(judged(&same), "{why}");
+    }
     for len in 0..expected.len() {
         assert!(!judged(&expected[..len]), "{len} octets");
         let mut mended = expected[..len].to_vec();
@@ -464,11 +477,15 @@ fn distinguished_names_are_the_one_that_is_expected_or_none() {
     }
     for (why, other) in [
         ("empty", name(&[])),
-        ("of another string type", name(&[attribute(10, 0x13, b"Ravelin"), common.clone()])),
         ("a part of it", name(std::slice::from_ref(&organization))),
         ("in another order", name(&[common.clone(), organization.clone()])),
         ("more behind", name(&[organization.clone(), common.clone(), common.clone()])),
         ("the beginning of a value", name(&[attribute(10, 0x0c, b"Raveli"), common.clone()])),
+        ("a blank within a value", name(&[attribute(10, 0x0c, b"Rave lin"), common.clone()])),
+        ("nothing for a value", name(&[attribute(10, 0x0c, b"\0Ravelin\0"), common.clone()])),
+        ("more in a part", name(&[both(&organization, &attribute(11, 0x0c, b"x")), common.clone()])),
+        ("all in one part", name(&[both(&common, &organization)])),
+        ("a part twice", name(&[both(&organization, &organization), common.clone()])),
         ("more of a value", name(&[attribute(10, 0x0c, b"Ravelin\0x"), common.clone()])),
         ("another attribute", name(&[attribute(11, 0x0c, b"Ravelin"), common.clone()])),
         ("octets that are no characters", name(&[attribute(10, 0x0c, &[0xff; 7]), common.clone()])),
