@@ -12,7 +12,7 @@ enum { LINK_MTU = 1500 };
 
 /* protect.c: the engine between IP and the link. */
 
-/* Puts `engine` under a netif whose init function has set `output` to what sends IPv4 packets over its link. */
+/* Puts `engine` under a netif whose init function has set `output` and `output_ip6` to what sends packets over its link. */
 void protect_netif(struct netif *netif, RvlHandle engine);
 /* Takes an Ethernet frame from the link, as `netif->input`. */
 err_t protect_input(struct pbuf *frame, struct netif *netif);

@@ -26,8 +26,11 @@ uint64_t now(void)
 
 static RvlEndpoint endpoint(const ip_addr_t *address, u16_t port)
 {
-    RvlEndpoint made = {.address = {.family = 4}, .port = port};
-    memcpy(made.address.bytes, &ip_2_ip4(address)->addr, 4);
+    RvlEndpoint made = {.address = {.family = IP_IS_V6(address) ? 6 : 4}, .port = port};
+    if (IP_IS_V6(address))
+        memcpy(made.address.bytes, ip_2_ip6(address)->addr, 16);
+    else
+        memcpy(made.address.bytes, &ip_2_ip4(address)->addr, 4);
     return made;
 }
 
@@ -48,8 +51,12 @@ static void transmit(const RvlIkeOutput *output)
     struct pbuf *datagram = pbuf_alloc(PBUF_TRANSPORT, (u16_t)output->length, PBUF_RAM);
     if (datagram == NULL)
         return;
-    ip_addr_t to = {.type = IPADDR_TYPE_V4};
-    memcpy(&ip_2_ip4(&to)->addr, output->remote.address.bytes, 4);
+    int six = output->remote.address.family == 6;
+    ip_addr_t to = {.type = six ? IPADDR_TYPE_V6 : IPADDR_TYPE_V4};
+    if (six)
+        memcpy(ip_2_ip6(&to)->addr, output->remote.address.bytes, 16);
+    else
+        memcpy(&ip_2_ip4(&to)->addr, output->remote.address.bytes, 4);
     pbuf_take(datagram, message, (u16_t)output->length);
     udp_sendto(sockets[output->local.port == NAT_PORT], datagram, &to, output->remote.port);
     pbuf_free(datagram);
@@ -60,8 +67,8 @@ err_t keys_open(RvlHandle with, RvlHandle of)
     ike = with;
     engine = of;
     for (int i = 0; i < 2; i++) {
-        sockets[i] = udp_new();
-        err_t bound = sockets[i] == NULL ? ERR_MEM : udp_bind(sockets[i], IP4_ADDR_ANY, i == 0 ? IKE_PORT : NAT_PORT);
+        sockets[i] = udp_new_ip_type(IPADDR_TYPE_ANY);
+        err_t bound = sockets[i] == NULL ? ERR_MEM : udp_bind(sockets[i], IP_ANY_TYPE, i == 0 ? IKE_PORT : NAT_PORT);
         if (bound != ERR_OK)
             return bound;
         udp_recv(sockets[i], receive, NULL);

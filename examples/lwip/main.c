@@ -1,9 +1,9 @@
 /* TCP over ESP on lwIP, a stack that is neither the system's nor ours: Ravelin's engine under it, keyed by Ravelin's IKEv2, from C.
  *
- *   ravelin-lwip LINK MAC ADDRESS GATEWAY INNER PORT RC
+ *   ravelin-lwip LINK MAC ADDRESS GATEWAY INNER ADDRESS6 INNER6 PORT RC
  *
- * A host of its own on the Ethernet device LINK, which should have no address in the system: MAC and ADDRESS (with a /24) are this
- * program's, INNER is a second address for the networks of tunnels. It returns what TCP sends to PORT, and protects what the lines of RC
+ * A host of its own on the Ethernet device LINK, which should have no address in the system: MAC, ADDRESS (with a /24) and ADDRESS6
+ * (with a /64) are this program's, INNER and INNER6 are further addresses for the networks of tunnels. It returns what TCP sends to PORT, and protects what the lines of RC
  * say, as for `ravelin daemon --rc`; what no policy selects is dropped. Of the system it uses a clock, random bytes, threads and one
  * raw socket. Commands come a line each on standard input:
  *
@@ -32,6 +32,7 @@
 #include "host.h"
 #include "lwip/api.h"
 #include "lwip/etharp.h"
+#include "lwip/ethip6.h"
 #include "lwip/tcpip.h"
 #include "netif/ethernet.h"
 
@@ -74,14 +75,15 @@ static err_t link_send(struct netif *netif, struct pbuf *frame)
 static err_t link_init(struct netif *netif)
 {
     netif->output = etharp_output;
+    netif->output_ip6 = ethip6_output;
     netif->linkoutput = link_send;
     netif->hwaddr_len = ETH_HWADDR_LEN;
-    netif->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET | NETIF_FLAG_LINK_UP;
+    netif->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET | NETIF_FLAG_MLD6 | NETIF_FLAG_LINK_UP;
     protect_netif(netif, engine);
     return ERR_OK;
 }
 
-/* A netif that is there for its address. Packets from it leave by the default route, and those for it arrive at the link. */
+/* A netif that is there for its IPv4 address. Packets from it leave by the default route, and those for it arrive at the link. */
 static err_t inner_init(struct netif *netif)
 {
     netif->flags = NETIF_FLAG_LINK_UP;
@@ -181,15 +183,17 @@ static void send_text(const char *from, const char *to, size_t count, const char
     char address[IPADDR_STRLEN_MAX] = "", *bytes = calloc(count, 1);
     unsigned port = 0;
     ip_addr_t source, destination;
-    struct netconn *peer = netconn_new(NETCONN_TCP);
+    int six = *to == '[';
+    struct netconn *peer = netconn_new(six ? NETCONN_TCP_IPV6 : NETCONN_TCP);
     const char *why = NULL;
     if (bytes == NULL || peer == NULL)
         die("memory");
     for (size_t i = 0, period = strlen(text); i < count; i++)
         bytes[i] = text[i % period];
     netconn_set_recvtimeout(peer, PATIENCE_MS);
-    if (sscanf(to, "%45[0-9.]:%u", address, &port) != 2 || !ipaddr_aton(address, &destination) || !ipaddr_aton(from, &source))
-        why = "expected send FROM ADDRESS:PORT BYTES TEXT";
+    if (sscanf(to, six ? "[%45[0-9a-fA-F:]]:%u" : "%45[0-9.]:%u", address, &port) != 2 || !ipaddr_aton(address, &destination) ||
+        !ipaddr_aton(from, &source))
+        why = "expected send FROM ADDRESS:PORT BYTES TEXT, with IPv6 as [ADDRESS]:PORT";
     else if (netconn_bind(peer, &source, 0) != ERR_OK)
         why = "the source is none of this host's addresses";
     else
@@ -254,17 +258,27 @@ static void ready(void *lock)
     sys_sem_signal(lock);
 }
 
+/* An IPv6 address of the link. It was given by hand and is in use at once: nobody is asked whether he has it too. */
+static void add_address6(const ip6_addr_t *address)
+{
+    s8_t at;
+    if (netif_add_ip6_address(&link_netif, address, &at) != ERR_OK)
+        die("IPv6 addresses");
+    netif_ip6_addr_set_state(&link_netif, at, IP6_ADDR_PREFERRED);
+}
+
 /* Brings up the stack, its addresses and what runs on it. */
 static void start(char *const *argv)
 {
     ip4_addr_t address, mask, gateway, inner, host;
+    ip6_addr_t address6, inner6;
     struct ether_addr mac;
     sys_sem_t up;
     IP4_ADDR(&mask, 255, 255, 255, 0);
     IP4_ADDR(&host, 255, 255, 255, 255);
     if (ether_aton_r(argv[1], &mac) == NULL || !ip4addr_aton(argv[2], &address) || !ip4addr_aton(argv[3], &gateway) ||
-        !ip4addr_aton(argv[4], &inner))
-        die("MAC ADDRESS GATEWAY INNER");
+        !ip4addr_aton(argv[4], &inner) || !ip6addr_aton(argv[5], &address6) || !ip6addr_aton(argv[6], &inner6))
+        die("MAC ADDRESS GATEWAY INNER ADDRESS6 INNER6");
     if (sys_sem_new(&up, 0) != ERR_OK)
         die("lwIP");
     tcpip_init(ready, &up);
@@ -279,13 +293,19 @@ static void start(char *const *argv)
     netif_set_default(&link_netif);
     netif_set_up(&link_netif);
     netif_set_up(&inner_netif);
+    /* Neighbor Discovery asks from the first address, the link's own. */
+    netif_create_ip6_linklocal_address(&link_netif, 1);
+    netif_ip6_addr_set_state(&link_netif, 0, IP6_ADDR_PREFERRED);
+    add_address6(&address6);
+    add_address6(&inner6);
     if (keys_open(ike, engine) != ERR_OK)
         die("ports of IKE");
     UNLOCK_TCPIP_CORE();
 
-    struct netconn *listener = netconn_new(NETCONN_TCP);
+    /* Of both families, as IP6_ADDR_ANY says to lwIP. */
+    struct netconn *listener = netconn_new(NETCONN_TCP_IPV6);
     pthread_t server, runner;
-    if (listener == NULL || netconn_bind(listener, IP4_ADDR_ANY, (u16_t)atoi(argv[5])) != ERR_OK ||
+    if (listener == NULL || netconn_bind(listener, IP6_ADDR_ANY, (u16_t)atoi(argv[7])) != ERR_OK ||
         netconn_listen(listener) != ERR_OK || pthread_create(&server, NULL, serve, listener) != 0 ||
         pthread_create(&runner, NULL, run, NULL) != 0)
         die("threads");
@@ -295,13 +315,13 @@ int main(int argc, char **argv)
 {
     RvlEngineConfig config = {.no_match = RVL_NO_MATCH_DISCARD, .random = random_bytes};
     char line[1024], rest[4096];
-    if (argc != 8) {
-        fprintf(stderr, "usage: %s LINK MAC ADDRESS GATEWAY INNER PORT RC\n", argv[0]);
+    if (argc != 10) {
+        fprintf(stderr, "usage: %s LINK MAC ADDRESS GATEWAY INNER ADDRESS6 INNER6 PORT RC\n", argv[0]);
         return 2;
     }
     if (rvl_engine_new(&config, &engine) != RVL_STATUS_OK || rvl_ike_new(random_bytes, NULL, now(), &ike) != RVL_STATUS_OK)
         die("ravelin");
-    configure(argv[7]);
+    configure(argv[9]);
     link_open(argv[1]);
     start(argv + 1);
     setvbuf(stdout, NULL, _IOLBF, 0);

@@ -1,9 +1,10 @@
-/* The port: the engine between lwIP's IPv4 and a link. Read this first.
+/* The port: the engine between lwIP's IPv4 and IPv6 and a link. Read this first.
  *
- *   TCP, UDP ─► ip4_output ─► netif->output = outbound ─► rvl_encapsulate ─► link's output: ARP, by the new destination
- *   TCP, UDP ◄─ ip4_input ◄─ rvl_decapsulate[_chain] ◄─ ip4_reass ◄─ netif->input = protect_input ◄─ link
+ *   TCP, UDP ─► ip4_output ─► netif->output = outbound4 ─────┐
+ *   TCP, UDP ─► ip6_output ─► netif->output_ip6 = outbound6 ─┴─► rvl_encapsulate ─► link's output of the new destination's family
+ *   TCP, UDP ◄─ ip_input ◄─ rvl_decapsulate[_chain] ◄─ ip4_reass, ip6_reass ◄─ netif->input = protect_input ◄─ link
  *
- * Both are members of a netif, so an lwIP as it is installed does; nothing of it is compiled anew.
+ * All are members of a netif, so an lwIP as it is installed does; nothing of it is compiled anew.
  *
  * Who may write to a pbuf decides how its packet gets to the engine:
  *  - A packet that leaves is TCP's still, which sends it again when it is lost, or an application's. So it is copied, once, to
@@ -17,7 +18,9 @@
 #include "host.h"
 #include "lwip/etharp.h"
 #include "lwip/inet_chksum.h"
+#include "lwip/ip.h"
 #include "lwip/ip4_frag.h"
+#include "lwip/ip6_frag.h"
 #include "lwip/prot/ethernet.h"
 #include "netif/ethernet.h"
 
@@ -26,8 +29,13 @@ enum { HELD = 16 };
 /* pbufs of a packet that came in fragments: lwIP keeps no more. */
 enum { PIECES = IP_REASS_MAX_PBUFS };
 
+/* A flag of a pbuf that lwIP leaves free: the engine has decided, and the packet is for the link as it is. Neighbor Discovery keeps
+ * packets while it looks for the next hop, and gives them to netif->output_ip6 again then. ARP goes on behind the hook. */
+enum { DECIDED = 0x80 };
+
 static RvlHandle engine;
-static netif_output_fn link_output;
+static netif_output_fn link_output4;
+static netif_output_ip6_fn link_output6;
 
 /* A clear packet with room around it. */
 struct held {
@@ -39,20 +47,73 @@ struct held {
 static struct held held[HELD];
 static unsigned held_count;
 
-static err_t outbound(struct netif *netif, struct pbuf *clear, const ip4_addr_t *to);
+static err_t outbound4(struct netif *netif, struct pbuf *clear, const ip4_addr_t *to);
+static err_t outbound6(struct netif *netif, struct pbuf *clear, const ip6_addr_t *to);
 
-/* Sends a packet in fragments of at most `mtu` bytes, each by `output`. */
-static err_t cut(struct netif *netif, struct pbuf *packet, const ip4_addr_t *to, u16_t mtu, netif_output_fn output)
+/* Sends a packet over the link, which resolves the destination that is in its header now. */
+static err_t to_link(struct netif *netif, struct pbuf *packet)
+{
+    const struct ip_hdr *header = packet->payload;
+    if (IPH_V(header) == 6) {
+        ip6_addr_t to;
+        ip6_addr_copy_from_packed(to, ((const struct ip6_hdr *)packet->payload)->dest);
+        ip6_addr_assign_zone(&to, IP6_UNKNOWN, netif);
+        packet->flags |= DECIDED;
+        return link_output6(netif, packet, &to);
+    }
+    ip4_addr_t to;
+    ip4_addr_copy(to, header->dest);
+    return link_output4(netif, packet, &to);
+}
+
+/* netif->output_ip6 of a fragment. It refers to the packet that is cut: a copy of it can wait for the next hop, with its flag. */
+static err_t fragment6(struct netif *netif, struct pbuf *fragment, const ip6_addr_t *to)
+{
+    LWIP_UNUSED_ARG(to);
+    struct pbuf *own = pbuf_clone(PBUF_LINK, PBUF_RAM, fragment);
+    if (own == NULL)
+        return ERR_MEM;
+    err_t sent = to_link(netif, own);
+    pbuf_free(own);
+    return sent;
+}
+
+/* Sends a protected packet that is longer than the link takes in fragments. */
+static err_t cut6(struct netif *netif, struct pbuf *packet)
+{
+    ip6_addr_t to;
+    ip6_addr_copy_from_packed(to, ((const struct ip6_hdr *)packet->payload)->dest);
+    ip6_addr_assign_zone(&to, IP6_UNKNOWN, netif);
+    netif->mtu6 = LINK_MTU;
+    netif->output_ip6 = fragment6;
+    err_t sent = ip6_frag(packet, netif, &to);
+    netif->output_ip6 = outbound6;
+    netif->mtu6 = 0;
+    return sent;
+}
+
+/* Sends an IPv4 packet in fragments of at most `mtu` bytes, each by `output`. */
+static err_t cut4(struct netif *netif, struct pbuf *packet, u16_t mtu, netif_output_fn output)
 {
     const struct ip_hdr *header = packet->payload;
     if (IPH_OFFSET(header) & PP_HTONS(IP_DF))
         return ERR_VAL;
+    ip4_addr_t to;
+    ip4_addr_copy(to, header->dest);
     netif->mtu = mtu;
     netif->output = output;
-    err_t sent = ip4_frag(packet, netif, to);
-    netif->output = outbound;
+    err_t sent = ip4_frag(packet, netif, &to);
+    netif->output = outbound4;
     netif->mtu = 0;
     return sent;
+}
+
+/* Sends a packet about which the engine has decided, in fragments where the link takes no more. */
+static err_t send(struct netif *netif, struct pbuf *packet)
+{
+    if (packet->tot_len <= LINK_MTU)
+        return to_link(netif, packet);
+    return IPH_V((const struct ip_hdr *)packet->payload) == 6 ? cut6(netif, packet) : cut4(netif, packet, LINK_MTU, link_output4);
 }
 
 /* Keeps a packet until there is an SA for it. */
@@ -78,36 +139,46 @@ static err_t offer(struct held clear)
     }
     pbuf_remove_header(out, packet.offset);
     pbuf_realloc(out, (u16_t)packet.length);
-    /* The link resolves the destination that the packet has now: that of its new header. */
-    ip4_addr_t to;
-    ip4_addr_copy(to, ((const struct ip_hdr *)out->payload)->dest);
     switch (result.verdict) {
     case RVL_VERDICT_DROP:
         break;
     case RVL_VERDICT_FRAGMENT:
-        sent = cut(clear.netif, out, &to, result.fragment_size, outbound);
+        /* Of IPv6 the sender alone cuts, who is told. */
+        sent = cut4(clear.netif, out, result.fragment_size, outbound4);
         break;
     case RVL_VERDICT_TOO_BIG:
         /* The ICMP message to the sender, as if it had arrived, once lwIP is done with what it is at. */
         sent = netif_loop_output(clear.netif, out);
         break;
     default:
-        sent = out->tot_len <= LINK_MTU ? link_output(clear.netif, out, &to) : cut(clear.netif, out, &to, LINK_MTU, link_output);
+        sent = send(clear.netif, out);
     }
     pbuf_free(out);
     return sent;
 }
 
-/* netif->output: a packet that was routed, with its header complete, not yet cut. `to` is in its header too. */
-static err_t outbound(struct netif *netif, struct pbuf *clear, const ip4_addr_t *to)
+/* A packet that was routed, with its header complete, not yet cut. */
+static err_t outbound(struct netif *netif, struct pbuf *clear)
 {
-    LWIP_UNUSED_ARG(to);
     u32_t room = RVL_HEADROOM + (u32_t)clear->tot_len + RVL_TAILROOM;
     struct pbuf *own = room <= UINT16_MAX ? pbuf_alloc(PBUF_LINK, (u16_t)room, PBUF_RAM) : NULL;
     if (own == NULL)
         return ERR_MEM;
     pbuf_copy_partial(clear, (uint8_t *)own->payload + RVL_HEADROOM, clear->tot_len, 0);
     return offer((struct held){netif, own, clear->tot_len});
+}
+
+/* netif->output; `to` is in the packet's header too. */
+static err_t outbound4(struct netif *netif, struct pbuf *clear, const ip4_addr_t *to)
+{
+    LWIP_UNUSED_ARG(to);
+    return outbound(netif, clear);
+}
+
+/* netif->output_ip6. */
+static err_t outbound6(struct netif *netif, struct pbuf *clear, const ip6_addr_t *to)
+{
+    return clear->flags & DECIDED ? link_output6(netif, clear, to) : outbound(netif, clear);
 }
 
 void protect_release(void)
@@ -121,7 +192,7 @@ void protect_release(void)
 }
 
 /* Whether an IPv4 packet begins here whose header is sound; what a short frame was filled up with is cut off. */
-static int is_sound(struct pbuf *packet)
+static int is_sound4(struct pbuf *packet)
 {
     const struct ip_hdr *header = packet->payload;
     if (packet->len < IP_HLEN || IPH_V(header) != 4)
@@ -131,6 +202,55 @@ static int is_sound(struct pbuf *packet)
         return 0;
     pbuf_realloc(packet, length);
     return 1;
+}
+
+/* The same of IPv6. */
+static int is_sound6(struct pbuf *packet)
+{
+    const struct ip6_hdr *header = packet->payload;
+    if (packet->len < IP6_HLEN || IP6H_V(header) != 6 || IP6H_PLEN(header) > packet->tot_len - IP6_HLEN)
+        return 0;
+    pbuf_realloc(packet, (u16_t)(IP6_HLEN + IP6H_PLEN(header)));
+    return 1;
+}
+
+/* A packet that is no fragment, or the one that was complete with this fragment; else NULL. */
+static struct pbuf *whole4(struct pbuf *packet)
+{
+    const struct ip_hdr *header = packet->payload;
+    return IPH_OFFSET(header) & PP_HTONS(IP_OFFMASK | IP_MF) ? ip4_reass(packet) : packet;
+}
+
+/* The same of IPv6. ip6_reass takes the header, and which netif it is, from where ip6_input would have put them. */
+static struct pbuf *whole6(struct pbuf *packet, struct netif *netif)
+{
+    struct ip6_hdr *header = packet->payload;
+    const u8_t *bytes = packet->payload;
+    u8_t next = IP6H_NEXTH(header);
+    u16_t at = IP6_HLEN;
+    while ((next == IP6_NEXTH_HOPBYHOP || next == IP6_NEXTH_ROUTING || next == IP6_NEXTH_DESTOPTS) && at + 8 <= packet->len) {
+        next = bytes[at];
+        at = (u16_t)(at + 8 * (1 + bytes[at + 1]));
+    }
+    if (next != IP6_NEXTH_FRAGMENT)
+        return packet;
+    const struct ip6_frag_hdr *fragment = (const struct ip6_frag_hdr *)(bytes + at);
+    if (at + IP6_FRAG_HLEN > packet->len || (IP6_FRAG_MBIT(fragment) && IP6H_PLEN(header) % 8 != 0)) {
+        pbuf_free(packet);
+        return NULL;
+    }
+    ip_data.current_ip6_header = header;
+    ip_addr_copy_from_ip6_packed(ip_data.current_iphdr_dest, header->dest);
+    ip_addr_copy_from_ip6_packed(ip_data.current_iphdr_src, header->src);
+    ip6_addr_assign_zone(ip_2_ip6(&ip_data.current_iphdr_dest), IP6_UNKNOWN, netif);
+    ip6_addr_assign_zone(ip_2_ip6(&ip_data.current_iphdr_src), IP6_UNICAST, netif);
+    pbuf_remove_header(packet, at);
+    packet = ip6_reass(packet);
+    ip_data.current_ip6_header = NULL;
+    /* What lwIP 2.1.3 writes there is eight less, and it does not look again. */
+    if (packet != NULL)
+        IP6H_PLEN_SET((struct ip6_hdr *)packet->payload, (u16_t)(packet->tot_len - IP6_HLEN));
+    return packet;
 }
 
 /* A chain that was opened: its headers in a new pbuf, what stayed in the old ones, its end in another. NULL: no memory, and all is gone. */
@@ -196,27 +316,27 @@ err_t protect_input(struct pbuf *frame, struct netif *netif)
     const struct eth_hdr *header = frame->payload;
     if (frame->len >= SIZEOF_ETH_HDR && header->type == PP_HTONS(ETHTYPE_ARP))
         return ethernet_input(frame, netif);
-    /* What is neither is not for this host: it has no IPv6, whose `output` lwIP leaves at one that drops. */
-    if (frame->len < SIZEOF_ETH_HDR || header->type != PP_HTONS(ETHTYPE_IP) || pbuf_remove_header(frame, SIZEOF_ETH_HDR) ||
-        !is_sound(frame)) {
+    int six = frame->len >= SIZEOF_ETH_HDR && header->type == PP_HTONS(ETHTYPE_IPV6);
+    /* What is none of the three is not for this host. */
+    if (frame->len < SIZEOF_ETH_HDR || !(six || header->type == PP_HTONS(ETHTYPE_IP)) ||
+        pbuf_remove_header(frame, SIZEOF_ETH_HDR) || !(six ? is_sound6(frame) : is_sound4(frame))) {
         pbuf_free(frame);
         return ERR_OK;
     }
-    struct pbuf *packet = frame;
-    const struct ip_hdr *ip = packet->payload;
-    if ((IPH_OFFSET(ip) & PP_HTONS(IP_OFFMASK | IP_MF)) != 0)
-        packet = ip4_reass(packet);
+    struct pbuf *packet = six ? whole6(frame, netif) : whole4(frame);
     if (packet != NULL)
         packet = packet->next == NULL ? open_one(packet) : open_chain(packet);
-    /* Of a tunnel's packet IP begins anew, and lwIP does no harm to the others by looking at their headers again. */
-    return packet == NULL ? ERR_OK : ip4_input(packet, netif);
+    /* Of a tunnel's packet IP begins anew, of whichever family; lwIP does no harm to the others by looking at their headers again. */
+    return packet == NULL ? ERR_OK : ip_input(packet, netif);
 }
 
 void protect_netif(struct netif *netif, RvlHandle with)
 {
     engine = with;
-    link_output = netif->output;
-    netif->output = outbound;
+    link_output4 = netif->output;
+    link_output6 = netif->output_ip6;
+    netif->output = outbound4;
+    netif->output_ip6 = outbound6;
     /* 0: lwIP does not cut packets. Those of transport mode have to be whole when they are protected (RFC 4303 §3.3.4). */
     netif->mtu = 0;
 }

@@ -58,7 +58,8 @@ impl Stack {
             Stack::Lwip => {
                 let mut command = host.command(Path::new("valgrind"));
                 command.args(["--quiet", "--error-exitcode=9", "--num-callers=40"]).arg(program);
-                command.args(["eth0", mac, "192.0.2.1", "192.0.2.2", "10.1.0.1", &port]).arg(rc);
+                command.args(["eth0", mac, "192.0.2.1", "192.0.2.2", "10.1.0.1", "2001:db8:f::1", "2001:db8:1::1"]);
+                command.arg(&port).arg(rc);
                 command
             }
         }
