@@ -206,6 +206,11 @@ pub(crate) fn response(
         abandon(exchange, sa, ends, core);
         return Ok(After::End(DownReason::ProtocolError));
     }
+    let kind = exchange.kind();
+    if let (ExchangeType::INFORMATIONAL, Err(error)) = (kind, &payloads) {
+        // It is an answer all the same: the peer lives, and has done what it was told.
+        core.failed(error.failure(sa.place(ends, name(kind))));
+    }
     Ok(match exchange {
         Exchange::CreateChild(exchange) => return exchange.response(sa, ends, payloads, core),
         Exchange::RekeyIke(exchange) => return exchange.response(sa, ends, payloads, core),

@@ -210,7 +210,7 @@ impl Established {
         let header = message.header;
         let informs = header.exchange == ExchangeType::INFORMATIONAL;
         let after = if header.flags.is_response() {
-            let answers = |open: &Open| open.id() == Some(header.message_id) && open.exchange.kind() == header.exchange;
+            let answers = |open: &Open| open.id() == Some(header.message_id);
             if !self.open.iter().any(answers) {
                 core.counters.outside_window += 1;
                 return Some(self.keep(ends));
@@ -221,7 +221,11 @@ impl Established {
             let Some(at) = self.open.iter().position(answers) else { return Some(self.keep(ends)) };
             let Open { exchange, request } = self.open.remove(at);
             self.hear(&mut ends, datagram.way(), core);
-            let payloads = whole.payloads();
+            // Under this message ID no other answer will come.
+            let payloads = match exchange.kind() == header.exchange {
+                true => whole.payloads(),
+                false => Err(Error::Astray(header.exchange)),
+            };
             self.learn(payloads.as_ref().ok().filter(|_| informs));
             exchange::response(exchange, &mut self, &mut ends, payloads, core).unwrap_or_else(|exchange| {
                 self.open.insert(at, Open { exchange: *exchange, request });
