@@ -262,18 +262,16 @@ impl<P: Plane> Core<P> {
         }
         match flush.sas {
             None => {}
-            Some(None) => self.command(Ike::TerminateIke(None), now),
+            Some(None) => self.end_ike([Ike::TerminateIke(None)], now),
             Some(phase) => {
-                for view in of_phase(self.endpoint.ike_sas(), phase) {
-                    let own = if view.initiator { view.spis.0 } else { view.spis.1 };
-                    match phase {
-                        Some(Phase::V1Quick) => {
-                            let children = view.children.iter().map(|child| Ike::TerminateChildSa(child.inbound));
-                            children.for_each(|command| self.command(command, now));
-                        }
-                        _ => self.command(Ike::TerminateIkeSa(own), now),
+                let views = of_phase(self.endpoint.ike_sas(), phase);
+                let commands = views.iter().flat_map(|view| match phase {
+                    Some(Phase::V1Quick) => {
+                        view.children.iter().map(|child| Ike::TerminateChildSa(child.inbound)).collect()
                     }
-                }
+                    _ => vec![Ike::TerminateIkeSa(if view.initiator { view.spis.0 } else { view.spis.1 })],
+                });
+                self.end_ike(commands, now);
             }
         }
         Ok(answer)
@@ -319,10 +317,13 @@ impl<P: Plane> Core<P> {
         };
         let with_remote = self.endpoint.ike_sas().into_iter().filter(|view| !args.child && view.remote == args.name);
         let ike: BTreeSet<_> = with_remote.map(|view| view.spis).collect();
-        let gone = Gone { of: ike.len() + children.len(), ike: ike.clone(), children };
-        let answer = self.act(client, Goal::Gone(gone), command, args.wait, now)?;
-        self.gone_silently(ike);
-        Ok(answer)
+        let gone = Gone { of: ike.len() + children.len(), ike, children };
+        let waits = !args.wait.timeout.is_zero();
+        if waits {
+            self.wait(client, Goal::Gone(gone), Some(now + args.wait.timeout.min(MAX_WAIT)));
+        }
+        self.end_ike([command], now);
+        Ok((!waits).then(done))
     }
 
     fn act(

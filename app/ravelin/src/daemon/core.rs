@@ -323,11 +323,17 @@ impl<P: Plane> Core<P> {
         }
     }
 
-    /// Of these IKE SAs those that are no more are waited for in vain: a half-open one goes without an event.
-    pub(super) fn gone_silently(&mut self, ike: impl IntoIterator<Item = (IkeSpi, IkeSpi)>) {
-        let left = |spis: &(IkeSpi, IkeSpi)| [spis.0, spis.1].iter().any(|spi| self.endpoint.remote_of(*spi).is_some());
-        let silent: Vec<_> = ike.into_iter().filter(|spis| !left(spis)).collect();
-        let answers = self.waiting.gone(&silent);
+    /// Has IKE SAs deleted by these commands. One that is only begun goes without an event: who waits for it, or for its end,
+    /// hears of that here.
+    pub(super) fn end_ike(&mut self, commands: impl IntoIterator<Item = Command>, now: Instant) {
+        let mut gone = self.endpoint.ike_sas();
+        commands.into_iter().for_each(|command| self.command(command, now));
+        let left = self.endpoint.ike_sas();
+        gone.retain(|view| left.iter().all(|other| other.spis != view.spis));
+        let spis: Vec<_> = gone.iter().map(|view| view.spis).collect();
+        gone.retain(|view| left.iter().all(|other| other.remote != view.remote));
+        let remotes: Vec<_> = gone.into_iter().map(|view| view.remote).collect();
+        let answers = self.waiting.gone(&spis, &remotes);
         self.answer_all(answers);
     }
 

@@ -71,12 +71,17 @@ impl Waiting {
         self.take(|waiter| waiter.goal.outcome(event))
     }
 
-    /// The answers that the end of these IKE SAs brings, which ended without an event.
-    pub fn gone(&mut self, ike: &[(IkeSpi, IkeSpi)]) -> Vec<(ClientId, Message)> {
-        self.take(|waiter| {
-            let Goal::Gone(gone) = &mut waiter.goal else { return None };
-            gone.ike.retain(|spis| !ike.contains(spis));
-            gone.answer()
+    /// The answers that the end of these IKE SAs brings, which ended without an event: with these remotes there is none left.
+    pub fn gone(&mut self, ike: &[(IkeSpi, IkeSpi)], remotes: &[String]) -> Vec<(ClientId, Message)> {
+        self.take(|waiter| match &mut waiter.goal {
+            Goal::Gone(gone) => {
+                gone.ike.retain(|spis| !ike.contains(spis));
+                gone.answer()
+            }
+            goal => {
+                let waits = remotes.iter().any(|remote| goal.needs_ike_with(remote));
+                waits.then(|| failed("somebody terminated the negotiation".to_owned()))
+            }
         })
     }
 

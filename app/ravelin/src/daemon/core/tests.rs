@@ -182,11 +182,16 @@ impl Bench {
 
     /// Sends a command line; the answer, unless it comes later.
     fn send(&mut self, line: &str) -> Option<Message> {
+        self.answers_to(line).pop().map(|(_, answer)| answer)
+    }
+
+    /// Sends a command line; all answers that are ready then.
+    fn answers_to(&mut self, line: &str) -> Vec<(ClientId, Message)> {
         let mut message = Message::new().with("cwd", self.directory.display());
         message.put_list("argv", line.split_whitespace());
         let request = Request { client: self.client, name: COMMAND_LINE.to_owned(), message };
         assert!(self.core.request(&request, self.now));
-        self.answers().pop().map(|(_, answer)| answer)
+        self.answers()
     }
 
     /// The answers that are ready.
@@ -371,6 +376,24 @@ fn what_is_only_begun_is_terminated_at_once() {
     assert_eq!(bench.ok("ike terminate gw").text("terminated"), Some("1"));
     assert!(bench.core.endpoint.ike_sas().is_empty());
     assert!(bench.refused("ike terminate gw").contains("there is no IKE SA with the remote gw: ravelin why gw"));
+}
+
+/// Whoever waits for a negotiation hears at once that somebody else ended it.
+#[test]
+fn who_waits_for_what_is_terminated_is_told_at_once() {
+    for line in ["ike terminate gw", "ike terminate gw --timeout 0", "ike flush -p 3", "ike flush"] {
+        let mut bench = Bench::new("ended");
+        bench.ok(POLICY);
+        bench.ok(REMOTE);
+        assert_eq!(bench.send("ike initiate p1"), None);
+        let waits = bench.client;
+        bench.client = ClientId(77);
+        let answers = bench.answers_to(line);
+        let [(first, told), (second, done)] = &answers[..] else { panic!("{line}: {answers:?}") };
+        assert_eq!((*first, told.text("errmsg")), (waits, Some("somebody terminated the negotiation")), "{line}");
+        assert_eq!((*second, done.text("success")), (bench.client, Some("yes")), "{line}");
+        assert_eq!(bench.core.waiting.len(), 0);
+    }
 }
 
 /// A pair of SAs, as a negotiation would install them.

@@ -121,17 +121,13 @@ impl<P: Plane> Core<P> {
         if let Wait::Until(timeout) = wait {
             self.wait(client, Goal::Gone(gone), timeout.map(|timeout| now + timeout));
         }
-        for (own, _) in &chosen.ike {
-            self.command(Command::TerminateIkeSa(*own), now);
-        }
-        for inbound in &chosen.children {
-            self.command(Command::TerminateChildSa(*inbound), now);
-        }
-        if wait == Wait::Not {
-            return Ok(Answer::Now(done().with("matches", matches).with("terminated", matches)));
-        }
-        self.gone_silently(chosen.ike.iter().map(|(_, spis)| *spis));
-        Ok(Answer::Later)
+        let ike = chosen.ike.iter().map(|(own, _)| Command::TerminateIkeSa(*own));
+        let children = chosen.children.iter().map(|inbound| Command::TerminateChildSa(*inbound));
+        self.end_ike(ike.chain(children), now);
+        Ok(match wait {
+            Wait::Not => Answer::Now(done().with("matches", matches).with("terminated", matches)),
+            Wait::Until(_) => Answer::Later,
+        })
     }
 
     pub(super) fn vici_rekey(&mut self, message: &Message, now: Instant) -> Result<Answer, String> {
