@@ -148,6 +148,8 @@ pub enum Refusal {
     Certificate(Fault),
     /// Its AUTH is by a method or a scheme that is not accepted.
     Scheme(String),
+    /// Its AUTH is by SHA-1, which is accepted only where it is named.
+    Sha1(SignatureScheme),
     /// Its AUTH is accepted in general, but not here: by what it is, and what is asked for.
     Restricted(String, String),
     /// Its AUTH is not by the owner of the key.
@@ -410,14 +412,23 @@ impl Trust {
             false => Refusal::Scheme(what),
         };
         self.restrictions.key(key.kind()).map_err(|kind| restricted(alloc::format!("a key of {kind}")))?;
-        let by = schemes.first().map(ToString::to_string).unwrap_or_default();
-        let schemes: Vec<_> = schemes.into_iter().filter(|scheme| self.restrictions.in_auth(*scheme)).collect();
-        if schemes.is_empty() {
-            return Err(restricted(by));
+        let other = |scheme: SignatureScheme| match scheme.hash() {
+            Some(HashAlg::Sha1) if !self.restrictions.any() => Refusal::Sha1(scheme),
+            _ => restricted(scheme.to_string()),
+        };
+        let (schemes, others): (Vec<_>, Vec<_>) =
+            schemes.into_iter().partition(|scheme| self.restrictions.in_auth(*scheme));
+        if let ([], [first, ..]) = (&schemes[..], &others[..]) {
+            return Err(other(*first));
         }
+        let signed = |scheme: &&SignatureScheme| key.verify(**scheme, claim.octets, &signature).is_ok();
         // Nothing but success is success.
-        if schemes.iter().any(|scheme| key.verify(*scheme, claim.octets, &signature).is_ok()) {
+        if schemes.iter().any(|scheme| signed(&scheme)) {
             return Ok(());
+        }
+        // Where the method leaves the hash open, it may be by the right key and by one that is not accepted.
+        if let Some(scheme) = others.iter().find(signed) {
+            return Err(other(*scheme));
         }
         let how: Vec<String> = schemes.iter().map(ToString::to_string).collect();
         Err(Refusal::Signature(how.join(" or ")))
@@ -545,6 +556,11 @@ impl fmt::Display for Refusal {
         match self {
             Refusal::Certificate(fault) => fault.fmt(f),
             Refusal::Scheme(what) => write!(f, "AUTH by {what}, which is not accepted"),
+            Refusal::Sha1(scheme) => write!(
+                f,
+                "AUTH by {scheme}, which is not accepted: let it sign by SHA-2, or name sha1 in what is accepted of it \
+                 (--peer-signatures)"
+            ),
             Refusal::Restricted(what, asked) => write!(f, "AUTH by {what}, where `{asked}` is asked for"),
             Refusal::Signature(how) => {
                 write!(f, "AUTH ({how}) is not by the key of the certificate: the key and the certificate differ")

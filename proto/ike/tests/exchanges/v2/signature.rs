@@ -839,3 +839,43 @@ fn keys_and_signatures_are_those_that_are_asked_for() {
     };
     refused(papers.lab(|_, b| b.remotes[0].remote_auth = RemoteAuth::Signature(Arc::new(pinned))), "has a key of");
 }
+
+// RFC 7296 §3.8 leaves the hash of method 1 open, and SHA-1 is its default: what is not accepted is the hash, and not the key.
+#[test]
+fn a_signature_by_sha_1_is_told_as_that() {
+    use ravelin_crypto::signature::HashAlg::{Sha1, Sha384};
+    use ravelin_pki::Restrictions;
+    use ravelin_pki::restriction::{Family, SchemeRule};
+
+    let papers = Papers2::new(Kind::Rsa);
+    let by = |hash| Restrictions {
+        words: "what was asked".into(),
+        auth: vec![SchemeRule { family: Family::Rsa, hash: Some(hash) }],
+        ..Restrictions::default()
+    };
+    // As if B had announced no hashes.
+    let taken_by = |restrictions| {
+        let mut lab = papers.lab(|a, b| {
+            let own = Credential { restrictions: by(Sha1), ..Credential::clone(&credential(&papers.a, &[])) };
+            a.remotes[0].local_auth = LocalAuth::Signature(Arc::new(own));
+            let trust = Trust { restrictions, ..trust(&[&papers.root.der]) };
+            b.remotes[0].remote_auth = RemoteAuth::Signature(Arc::new(trust));
+        });
+        begin(&mut lab);
+        let (op, mut question) = lab.a.asked.pop_front().unwrap();
+        let Question::Sign { peer, .. } = &mut question else { panic!() };
+        *peer = Accepts::default();
+        let answer = lab.a.papers.answer(question);
+        lab.a.input(Input::Done(op, answer.into()));
+        lab.settle();
+        lab
+    };
+    for (taken, words) in [
+        (Restrictions::default(), "AUTH by RSA PKCS #1 with SHA-1, which is not accepted: let it sign by SHA-2"),
+        (by(Sha384), "AUTH by RSA PKCS #1 with SHA-1, where `what was asked` is asked for"),
+    ] {
+        let failure = taken_by(taken).b.failure(Part::Certificate);
+        assert!(failure.to_string().contains(words), "{failure}");
+    }
+    assert_eq!(taken_by(by(Sha1)).b.children().len(), 1);
+}
