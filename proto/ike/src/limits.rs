@@ -264,6 +264,9 @@ pub const V1_TRANSACTIONS: usize = 16;
 /// How long a peer may take to get an address after phase 1.
 pub const V1_ADDRESSES: Duration = Duration::from_secs(60);
 
+/// How long our own quick modes wait after phase 1 for a peer to ask for an address of our pools, which it may have no need of.
+pub const V1_MAY_ASK: Duration = Duration::from_secs(5);
+
 /// Messages of IKEv1 of which parts are kept, one for each SA.
 pub const V1_REASSEMBLIES: usize = 64;
 

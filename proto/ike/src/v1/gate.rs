@@ -20,6 +20,8 @@ pub(crate) enum Gate {
     Login(Instant, Arrival),
     /// Addresses inside.
     Addresses(Instant),
+    /// What the peer may ask of us, until this time: an address inside, which the selectors of a Child SA would be made of.
+    MayAsk(Instant),
     /// Nothing.
     Open,
 }
@@ -40,7 +42,7 @@ impl Gate {
 
     pub(crate) fn deadline(self) -> Option<Instant> {
         match self {
-            Gate::Login(until, _) | Gate::Addresses(until) => Some(until),
+            Gate::Login(until, _) | Gate::Addresses(until) | Gate::MayAsk(until) => Some(until),
             Gate::Open => None,
         }
     }
@@ -84,9 +86,13 @@ impl Session {
             if !push {
                 self.add_task(Task::AskAddresses);
             }
-        } else if push && !self.remote.internal.pools.is_empty() && theirs.is_empty() {
-            self.gate = Gate::Addresses(core.now + limits::V1_ADDRESSES);
-            self.add_task(Task::Give);
+        } else if !self.remote.internal.pools.is_empty() && theirs.is_empty() {
+            if push {
+                self.gate = Gate::Addresses(core.now + limits::V1_ADDRESSES);
+                self.add_task(Task::Give);
+            } else {
+                self.gate = Gate::MayAsk(core.now + limits::V1_MAY_ASK);
+            }
         }
     }
 
@@ -102,9 +108,20 @@ impl Session {
         }
     }
 
-    /// Ends an SA whose user does not come.
+    /// The peer has asked for addresses, and has what there was.
+    pub(super) fn has_asked(&mut self) {
+        if let Gate::MayAsk(_) = self.gate {
+            self.gate = Gate::Open;
+        }
+    }
+
+    /// Ends an SA whose user does not come, or waits no longer for a question that need not come.
     pub(super) fn gate_due(&mut self, ends: &Ends, core: &mut Core) {
         if self.gate.deadline().is_none_or(|until| core.now < until) || matches!(self.stage, Stage::Closing(_)) {
+            return;
+        }
+        if let Gate::MayAsk(_) = self.gate {
+            self.gate = Gate::Open;
             return;
         }
         let (part, what) = match self.is_admitted() {

@@ -71,11 +71,11 @@ pub(crate) fn granted(session: &mut Session, ends: &Ends, cfg: &Cfg, core: &mut 
 
 /// What we give to a peer that asks.
 pub(crate) fn answer(session: &mut Session, ends: &Ends, cfg: &Cfg, core: &mut Core) -> Vec<Attribute> {
-    let attributes = received(cfg);
-    match session.is_admitted() {
-        true => lend(session, ends, &attributes, core),
-        false => Vec::new(),
+    if !session.is_admitted() {
+        return Vec::new();
     }
+    session.has_asked();
+    lend(session, ends, &received(cfg), core)
 }
 
 fn lend(session: &Session, ends: &Ends, wished: &[CfgAttribute], core: &mut Core) -> Vec<Attribute> {

@@ -241,6 +241,41 @@ fn addresses_are_pulled_or_pushed_before_the_first_child_sa() {
     }
 }
 
+// The selectors of the first Child SA are made of the address, whoever began.
+#[test]
+fn a_gateway_that_begins_waits_for_the_peer_to_ask_for_an_address() {
+    for push in [false, true] {
+        let mut lab = lab(|a, b| {
+            road_warrior(a, b);
+            [a, b].into_iter().for_each(|config| set(config, |v1| (v1.push, v1.xauth) = (push, None)));
+        });
+        lab.b.command(Command::Initiate(POLICY));
+        lab.settle();
+        lab.assert_mirrored();
+        let address = ip("10.3.0.1");
+        assert_eq!((lab.a.ike().inside.0, lab.b.ike().inside.1), (vec![address], vec![address]));
+        assert_eq!(lab.b.child().remote_ts, [TrafficSelector::host(address)]);
+        assert_eq!((lab.a.failures(), lab.b.failures()), (vec![], vec![]));
+    }
+}
+
+#[test]
+fn a_peer_that_asks_for_no_address_is_waited_for_a_while() {
+    let mut lab = lab(|a, b| {
+        b.remotes[0].internal.pools = vec!["rw".into()];
+        [a, b].into_iter().for_each(|config| set(config, |v1| v1.xauth = None));
+    });
+    lab.b.command(Command::Initiate(POLICY));
+    lab.settle();
+    lab.sleep(Duration::from_secs(4));
+    lab.settle();
+    assert!(lab.b.children().is_empty());
+    lab.sleep(Duration::from_secs(1));
+    lab.settle();
+    lab.assert_mirrored();
+    assert_eq!(lab.b.children().len(), 1);
+}
+
 // draft-dukes-ike-mode-cfg-02 §3.3: 16 octets, where IKEv2 has 17.
 #[test]
 fn an_address_of_ipv6_has_no_length_of_a_prefix() {
