@@ -104,6 +104,10 @@ impl ChildOffer {
             let allowed = Selectors { initiator, responder };
             kept = kept.narrowed(&allowed).ok_or_else(|| beyond(&allowed))?;
         }
+        if self.replaces.is_some() && !self.selectors().within(&kept) {
+            // RFC 7296 §2.9.2: what the old one carries would be dropped.
+            return Err(Error::Violation("a Child SA with narrower selectors than the one that it would replace"));
+        }
         if !self.is_like_its_sibling(&kept) {
             return Err(beyond(self.selectors()));
         }

@@ -3,10 +3,11 @@
 use ravelin_ike::Command;
 use ravelin_ike::explain::Part;
 use ravelin_testkit::papers::Kind;
+use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::KeMethod;
 use ravelin_types::{IdType, Identity, IkeSpi, Spi};
 use ravelin_wire::ike::header::{ExchangeType, PayloadType};
-use ravelin_wire::ike::v2::{Cert, CertEncoding, Chain, Delete, Id, Message, NotifyType, Payload, emit};
+use ravelin_wire::ike::v2::{Cert, CertEncoding, Chain, Delete, Id, Message, NotifyType, Payload, Ts, emit};
 
 use super::{fresh, is_down, said_otherwise, state, up};
 use crate::lab::*;
@@ -109,6 +110,31 @@ fn an_answer_of_another_exchange_is_told_and_the_ike_sa_goes_on() {
             }
             assert_eq!((host.failures().len(), host.endpoint.ike_sas().is_empty()), (1, state_after != up_still));
         }
+    }
+}
+
+// RFC 7296 §2.9.2: the new Child SA must not have narrower selectors. Who narrows them is refused, and the old one serves on.
+#[test]
+fn a_rekey_does_not_narrow_the_selectors() {
+    let tcp = |address| Ts::new(&[TrafficSelector::host(ip(address)).with(6, 0..=65535).unwrap()]);
+    let [any_i, any_r] = peer::ts(B, A);
+    for (tsi, tsr) in [
+        (Payload::TsI(tcp(B)), Payload::TsR(tcp(A))),
+        (any_i.clone(), Payload::TsR(tcp(A))),
+        (Payload::TsI(tcp(B)), any_r.clone()),
+    ] {
+        let (mut host, mut peer) = up();
+        let old = host.child().inbound;
+        host.command(Command::RekeyChild(POLICY));
+        let (id, _) = peer.asked(&mut host);
+        let answer = [peer::sa(vec![peer::answered_esp()], SECOND.into()), peer::nonce(&[9; 32]), tsi, tsr];
+        peer.answer(&mut host, ExchangeType::CREATE_CHILD_SA, id, &answer);
+        let failure = host.failure(Part::Protocol);
+        assert!(failure.theirs[0].contains("narrower selectors"), "{failure}");
+        assert_eq!((host.child().inbound, host.child().outbound, host.child().state), (old, FIRST, "INSTALLED"));
+        // The peer has one that we have not: --> HDR, SK {D(ESP, SPI)}
+        let (_, asked) = peer.asked(&mut host);
+        assert_eq!(peer::deleted(&asked).len(), 1);
     }
 }
 
