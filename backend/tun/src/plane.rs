@@ -345,6 +345,7 @@ impl TunDataPlane {
             DataPlaneOp::DeleteSa(id)
             | DataPlaneOp::MoveSa { id, .. }
             | DataPlaneOp::SetMtu { id, .. }
+            | DataPlaneOp::SkipNumbers { id, .. }
             | DataPlaneOp::TellUse(id) => self.crew.apply_to_sa(*id, op),
         }
     }

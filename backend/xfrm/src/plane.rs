@@ -272,6 +272,7 @@ impl XfrmDataPlane {
                 self.seen.get_mut(id).map(Seen::tell_use).ok_or(DataPlaneError::NoSuchSa(*id))?
             }
             DataPlaneOp::MoveSa { id, src, dst, encap } => self.relocate(*id, (*src, *dst), *encap)?,
+            DataPlaneOp::SkipNumbers { id, count } => self.skip_numbers(*id, *count)?,
             DataPlaneOp::AddInterface(interface) => self.add_interface(interface)?,
             DataPlaneOp::DeleteInterface(domain) => {
                 self.book.forget_tie(*domain);
@@ -419,6 +420,24 @@ impl XfrmDataPlane {
         let steps = self.book.replace_sa(old.id(), new)?;
         self.seen.extend(seen.map(|seen| (id, seen)));
         self.carry_out(steps, Some(id))
+    }
+
+    /// Gives the next packet of an SA a higher number.
+    fn skip_numbers(&mut self, id: SaId, count: u64) -> Result<(), DataPlaneError> {
+        let params = self.book.sa(id).cloned().ok_or(DataPlaneError::NoSuchSa(id))?;
+        if params.options.offload == Offload::Packet {
+            // The device numbers them by itself. Those of another SA begin anew.
+            self.queue.push_back(DataPlaneEvent::SoftExpire(id));
+            return Ok(());
+        }
+        let messages = self.book.states(&params)?;
+        for (name, message) in states::names(&params).into_iter().zip(messages) {
+            let mut message = self.take_out(name, message)?;
+            states::skip(&mut message, &params, count);
+            let result = self.netlink.request(&message.clone().into());
+            result.map_err(|refusal| refused(&message, Some(id), &refusal))?;
+        }
+        Ok(())
     }
 
     /// Removes a state, and gives its numbers to the request for the one that takes its place. The kernel tells how far

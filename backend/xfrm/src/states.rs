@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use ravelin_types::proposal::Suite;
 use ravelin_types::sa::{Direction, SaCounters, SaParams};
+use ravelin_types::transform::SnId;
 use ravelin_types::{Cpi, Secret, Spi};
 
 use crate::msg::attribute::{Attribute, Encap};
@@ -110,6 +111,19 @@ pub(crate) fn same(found: &Message, wanted: &Message) -> bool {
 fn is_key(listed: &Secret, key: &Secret) -> bool {
     let (listed, key) = (listed.expose(), key.expose());
     listed.len() == key.len() && (listed.iter().all(|byte| *byte == 0) || listed == key)
+}
+
+/// Of a state that is added with the numbers it had: the next packet that it sends has a number so much higher. Numbers do not cycle.
+pub(crate) fn skip(state: &mut Message, params: &SaParams, count: u64) {
+    let last = if params.suite.sn() == SnId::PARTIAL_64 { u64::MAX } else { u32::MAX.into() };
+    let further = |sent: u64| sent.saturating_add(count).min(last);
+    for attribute in &mut state.attributes {
+        match attribute {
+            Attribute::ReplayEsn(window) => window.sent = further(window.sent),
+            Attribute::Replay(window) => window.sent = u32::try_from(further(window.sent.into())).unwrap_or(u32::MAX),
+            _ => {}
+        }
+    }
 }
 
 /// What the kernel counted.

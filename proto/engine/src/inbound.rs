@@ -315,6 +315,7 @@ impl Inbound {
             | DataPlaneOp::DeleteSa(_)
             | DataPlaneOp::TellUse(_)
             | DataPlaneOp::FailAcquire(_)
+            | DataPlaneOp::SkipNumbers { .. }
             | DataPlaneOp::MoveSa { .. }
             | DataPlaneOp::SetMtu { .. }
             | DataPlaneOp::AddInterface(_)

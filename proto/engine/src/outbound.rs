@@ -383,6 +383,7 @@ impl Outbound {
                 return self.set_mtu(*id, *mtu);
             }
             DataPlaneOp::TellUse(id) if id.direction == Direction::Outbound => return self.sad.tell_use(*id),
+            DataPlaneOp::SkipNumbers { id, count } => return self.skip_numbers(*id, *count),
             DataPlaneOp::AddSa(_)
             | DataPlaneOp::DeleteSa(_)
             | DataPlaneOp::OfferSa(_)
@@ -444,6 +445,12 @@ impl Outbound {
         sa.cold.mtu = sa.cold.params.options.mtu;
         self.paths.forget(slot);
         self.sad.rename(id, moved, slot);
+        Ok(())
+    }
+
+    fn skip_numbers(&mut self, id: SaId, count: u64) -> Result<(), DataPlaneError> {
+        let slot = self.sad.find(id).ok_or(DataPlaneError::NoSuchSa(id))?;
+        self.sad.get_mut(slot).ok_or(DataPlaneError::NoSuchSa(id))?.skip(count);
         Ok(())
     }
 

@@ -181,6 +181,7 @@ impl<S: Chain, B: AsMut<[u8]>, A: Accelerator<S, B>> Requests<S, B, A> {
             | DataPlaneOp::FailAcquire(_)
             | DataPlaneOp::SetMtu { .. }
             | DataPlaneOp::TellUse(_)
+            | DataPlaneOp::SkipNumbers { .. }
             | DataPlaneOp::AddInterface(_)
             | DataPlaneOp::DeleteInterface(_) => {}
         }

@@ -301,6 +301,10 @@ pub const REPORT_LINES: usize = 8;
 /// Characters of one line in a report.
 pub const REPORT_LINE: usize = 400;
 
+/// Sequence numbers of 32 bits that are skipped of a Child SA for a peer that is a cluster before it is rekeyed (RFC 6311 §5.2): a
+/// sixteenth of them. Data planes that count packets alone ask for a rekey after seven eighths.
+pub const SKIPPED_NUMBERS: u64 = 1 << 28;
+
 /// Bytes under one key of a cipher with blocks of 64 bits, DES or 3DES, after which a Child SA is rekeyed: two equal blocks are then
 /// found in one of two thousand SAs (CVE-2016-2183).
 pub const SHORT_BLOCKS_SOFT: u64 = 1 << 30;

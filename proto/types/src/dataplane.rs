@@ -49,6 +49,15 @@ pub enum DataPlaneOp {
         /// Outer header included; what is below the least of the family is taken for that.
         mtu: Option<u16>,
     },
+    /// The next packet of an outbound SA has a sequence number so much higher than it would have had, and those between are used
+    /// by none (RFC 6311 §5.2). There are no more than there are: past the last one the SA sends nothing. Limits are about packets, so whoever skips many replaces the SA. A data plane whose
+    /// device gives out the numbers asks for another SA by [`DataPlaneEvent::SoftExpire`].
+    SkipNumbers {
+        /// The SA.
+        id: SaId,
+        /// How many.
+        count: u64,
+    },
     /// Tell of the next packet of an SA, once, by [`DataPlaneEvent::Used`].
     TellUse(SaId),
     /// Make a virtual interface. What the host routes to it is looked up in the SPD of its domain, and what arrives on

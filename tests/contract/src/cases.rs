@@ -37,6 +37,7 @@ pub const CASES: &[Case] = &[
     ("the_next_packet_of_an_sa_is_told_of_when_asked", the_next_packet_of_an_sa_is_told_of_when_asked),
     ("a_packet_under_another_key_is_dropped_and_counted", a_packet_under_another_key_is_dropped_and_counted),
     ("a_number_that_was_seen_is_a_replay", a_number_that_was_seen_is_a_replay),
+    ("numbers_are_skipped_and_do_not_cycle", numbers_are_skipped_and_do_not_cycle),
     ("a_policy_is_replaced_by_one_of_its_number", a_policy_is_replaced_by_one_of_its_number),
     ("without_its_sa_a_policy_asks_again", without_its_sa_a_policy_asks_again),
     ("each_flow_asks_for_its_own_sa", each_flow_asks_for_its_own_sa),
@@ -327,6 +328,35 @@ fn a_number_that_was_seen_is_a_replay(pair: &mut dyn Pair) {
     let inbound = sa(End::B, Direction::Inbound, &policies[1], SPIS, suite).id();
     let listed = pair.list(End::B).into_iter().find(|sa| sa.params.id() == inbound).expect("it is listed");
     assert_eq!((listed.counters.packets, listed.counters.replayed), (3, 2));
+}
+
+fn numbers_are_skipped_and_do_not_cycle(pair: &mut dyn Pair) {
+    let policies = policies(pair, TUNNEL);
+    for (spis, sn) in [(SPIS, SnId::SEQUENTIAL_32), ((0x3001, 0x3002), SnId::PARTIAL_64)] {
+        let suite = gcm(sn);
+        sas(pair, &policies, spis, suite);
+        let id = |direction| sa(End::A, direction, &policies[0], spis, suite).id();
+        let (out, into) = (id(Direction::Outbound), sa(End::B, Direction::Inbound, &policies[1], spis, suite).id());
+        let arrived = |pair: &mut dyn Pair| {
+            let listed = pair.list(End::B).into_iter().find(|sa| sa.params.id() == into).expect("it is listed");
+            (listed.counters.packets, listed.counters.sequence)
+        };
+        assert!(crosses(pair, End::A, TUNNEL) && crosses(pair, End::A, TUNNEL));
+        assert_eq!(arrived(pair), (2, 2));
+        pair.apply(End::A, DataPlaneOp::SkipNumbers { id: out, count: 1_000_000 }).unwrap();
+        assert!(crosses(pair, End::A, TUNNEL));
+        assert_eq!(arrived(pair), (3, 1_000_003));
+        if sn == SnId::SEQUENTIAL_32 {
+            pair.apply(End::A, DataPlaneOp::SkipNumbers { id: out, count: u64::MAX }).unwrap();
+            assert!(!crosses(pair, End::A, TUNNEL), "there is no number left");
+        }
+        pair.apply(End::A, DataPlaneOp::DeleteSa(out)).unwrap();
+        assert_eq!(
+            pair.apply(End::A, DataPlaneOp::SkipNumbers { id: out, count: 1 }),
+            Err(DataPlaneError::NoSuchSa(out))
+        );
+        pair.apply(End::B, DataPlaneOp::DeleteSa(into)).unwrap();
+    }
 }
 
 fn a_policy_is_replaced_by_one_of_its_number(pair: &mut dyn Pair) {

@@ -567,6 +567,7 @@ fn describe(op: &DataPlaneOp) -> String {
         DataPlaneOp::DeleteSa(id) => format!("DeleteSa({id:?})"),
         DataPlaneOp::MoveSa { id, src, dst, encap } => format!("MoveSa({id:?} to {src} -> {dst} {encap:?})"),
         DataPlaneOp::SetMtu { id, mtu } => format!("SetMtu({id:?} to {mtu:?})"),
+        DataPlaneOp::SkipNumbers { id, count } => format!("SkipNumbers({id:?} by {count})"),
         DataPlaneOp::TellUse(id) => format!("TellUse({id:?})"),
         DataPlaneOp::AddInterface(interface) => format!("AddInterface({})", interface.name),
         DataPlaneOp::DeleteInterface(domain) => format!("DeleteInterface({})", domain.0),

@@ -48,6 +48,11 @@ impl OutboundSa {
         (self.sequence < last_sequence(&self.suite)).then(|| self.sequence + 1)
     }
 
+    /// The next sequence number is so much higher.
+    pub fn skip(&mut self, count: u64) {
+        self.sequence = self.sequence.saturating_add(count).min(last_sequence(&self.suite));
+    }
+
     /// Has the processor fetch what a packet needs besides the SA's start, which is there already, but for the keys, of
     /// which it is told where they begin: what takes longest is to find out where memory is.
     #[inline]

@@ -23,7 +23,7 @@ use ravelin_types::policy::{Action, Mode};
 use ravelin_types::proposal::Suite;
 use ravelin_types::sa::{Direction, Encap, OriginalAddresses, SaId, SaKeys, SaLookup, SaParams};
 use ravelin_types::selector::{Side, TrafficSelector};
-use ravelin_types::transform::KeMethod;
+use ravelin_types::transform::{KeMethod, SnId};
 use ravelin_types::{IkeSpi, Instant, Spi};
 
 use crate::config::ChildPolicy;
@@ -141,6 +141,8 @@ pub(crate) struct ChildSa {
     /// When each direction was last found to have carried nothing for that long.
     idle_in: Option<Instant>,
     idle_out: Option<Instant>,
+    /// Numbers that no packet of ours has had (RFC 6311).
+    skipped: u64,
     held: Held,
     /// The outbound half while it waits to be used.
     waiting: Option<SaParams>,
@@ -240,6 +242,7 @@ impl ChildSa {
             idle_after: lifetime.idle,
             idle_in: None,
             idle_out: None,
+            skipped: 0,
             held: Held { if_ids, marks },
             waiting: Some(sending),
         };
@@ -259,6 +262,18 @@ impl ChildSa {
     /// Whether the outbound half is installed.
     pub(crate) fn sends(&self) -> bool {
         self.waiting.is_none()
+    }
+
+    /// Packets that are sent on it have numbers so much higher from now on, for a peer that is a cluster. Its SPI when there is to be
+    /// another, lest the numbers run out.
+    pub(crate) fn skip_numbers(&mut self, count: u64, core: &mut Core) -> Option<Spi> {
+        if !self.sends() {
+            return None;
+        }
+        core.apply(DataPlaneOp::SkipNumbers { id: self.outbound_id(), count });
+        self.skipped = self.skipped.saturating_add(count);
+        let few = self.terms.suite.sn() != SnId::PARTIAL_64;
+        (few && self.skipped >= limits::SKIPPED_NUMBERS).then_some(self.inbound)
     }
 
     /// Removes both halves.

@@ -57,6 +57,8 @@ pub struct Host {
     pub now: Instant,
     pub sas: BTreeMap<SaId, SaParams>,
     pub moves: Vec<SaId>,
+    /// How many numbers of each SA were skipped.
+    pub skips: Vec<(SaId, u64)>,
     pub events: Vec<Event>,
     /// What waits on the wire.
     pub sent: VecDeque<Transmit>,
@@ -119,6 +121,7 @@ impl Host {
             now,
             sas: BTreeMap::new(),
             moves: Vec::new(),
+            skips: Vec::new(),
             tells: BTreeSet::new(),
             offers: BTreeSet::new(),
             events: Vec::new(),
@@ -191,6 +194,10 @@ impl Host {
             DataPlaneOp::TellUse(id) => {
                 assert!(self.sas.contains_key(&id), "{id:?} is not there");
                 self.tells.insert(id);
+            }
+            DataPlaneOp::SkipNumbers { id, count } => {
+                assert!(self.sas.contains_key(&id), "{id:?} is not there");
+                self.skips.push((id, count));
             }
             DataPlaneOp::MoveSa { id, src, dst, encap } => {
                 let mut params = self.sas.remove(&id).expect("an SA to move");

@@ -57,6 +57,7 @@ impl Behind {
                 DataPlaneOp::DeleteSa(id)
                 | DataPlaneOp::MoveSa { id, .. }
                 | DataPlaneOp::SetMtu { id, .. }
+                | DataPlaneOp::SkipNumbers { id, .. }
                 | DataPlaneOp::TellUse(id),
             ) => self.sas.get(id).copied(),
             Output::Transmit(Transmit { remote, .. }) => self.peers.get(&remote.ip()).copied(),

@@ -112,6 +112,7 @@ pub(crate) fn respond(
     }
     sa.authenticated.told(payloads, core);
     note_outside(sa, ends, payloads, core);
+    sa.note_missed(payloads, core);
     super::redirect::obey(sa, ends, payloads, core);
     let (mut gone, mut gone_ah) = (Vec::new(), Vec::new());
     for payload in &payloads.0 {

@@ -41,12 +41,13 @@ use crate::v2::answer::ChildAnswer;
 use crate::v2::exchange::create_child::keymat;
 use crate::v2::exchange::ticket::Ticket;
 use crate::v2::feature::auth_methods::{self, Said};
+use crate::v2::feature::cluster::Cluster;
 use crate::v2::feature::ppk::Ppking;
 use crate::v2::feature::reauthentication::{self, Authenticated};
 use crate::v2::feature::redirect::{self, Redirects};
 use crate::v2::feature::{
-    certificate_wish, childless, configuration, crash_detection, full_transcript, initial_contact, message_id_sync,
-    mobike, multiple_auth, ppk, resumption, window_size,
+    certificate_wish, childless, configuration, crash_detection, full_transcript, initial_contact, mobike,
+    multiple_auth, ppk, resumption, window_size,
 };
 use crate::v2::message::{Payloads, USUAL_PAYLOADS};
 use crate::v2::window::MessageWindow;
@@ -401,8 +402,8 @@ impl InitAnswered {
         answer.extend(init.ppks.said());
         answer.extend(window_size::notify(&remote));
         // RFC 6311 §5: not unless the initiator said it.
-        let cluster = message_id_sync::agreed(&remote, &payloads);
-        answer.extend(message_id_sync::supported(&remote).filter(|_| cluster));
+        let cluster = Cluster::agreed(&remote, &payloads);
+        answer.extend(cluster.said());
         let until = init.resumed.as_ref().and_then(|session| session.until);
         let authenticated = Authenticated::responder(&remote, core).not_after(until);
         answer.extend(reauthentication::notify(&authenticated, core.now));

@@ -43,13 +43,14 @@ use crate::output::DownReason;
 use crate::retry::{Due, Retry};
 use crate::v2::exchange::create_child::keymat;
 use crate::v2::exchange::ticket::Ticket;
+use crate::v2::feature::cluster::Cluster;
 use crate::v2::feature::ppk::Ppking;
 use crate::v2::feature::reauthentication::Authenticated;
 use crate::v2::feature::redirect::{self, Redirects};
 use crate::v2::feature::resumption::{self, Session};
 use crate::v2::feature::{
     auth_methods, certificate_wish, childless, configuration, crash_detection, full_transcript, initial_contact,
-    message_id_sync, mobike, multiple_auth, ppk, window_size,
+    mobike, multiple_auth, ppk, window_size,
 };
 use crate::v2::message::{Payloads, USUAL_PAYLOADS};
 use crate::v2::rules;
@@ -234,7 +235,7 @@ impl Unsigned {
         }
         payloads.extend(mobike::offer(&remote, init.nat_traversal, &ends, core));
         payloads.extend(window_size::notify(&remote));
-        payloads.extend(message_id_sync::supported(&remote));
+        payloads.extend(Cluster::of(&remote).said());
         payloads.extend(ppk.as_ref().map(ppk::identity));
         payloads.extend(without.as_deref().map(ppk::without));
         let header = ends.header(ExchangeType::IKE_AUTH, false, init.next_id);
@@ -445,7 +446,7 @@ impl AuthRequested {
         let identities = (remote.local_id.clone(), peer);
         let window = MessageWindow::after_initial(init.next_id + 1, 0).agreed(&remote, payloads);
         let mobike = mobike::agreed(&remote, init.nat_traversal, payloads, &ends, core);
-        let cluster = message_id_sync::agreed(&remote, payloads);
+        let cluster = Cluster::agreed(&remote, payloads);
         let ends = Ends { if_ids: core.interfaces_of(&remote), ..ends };
         let mut established = Established::new(
             Origin {

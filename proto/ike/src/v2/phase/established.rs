@@ -34,8 +34,8 @@ use crate::silence::Silence;
 use crate::v2::exchange::follow_up::Promise;
 use crate::v2::exchange::ticket::Ticket;
 use crate::v2::exchange::{self, After, Exchange, Open, Task, What};
+use crate::v2::feature::cluster::Cluster;
 use crate::v2::feature::crash_detection::{self, Held};
-use crate::v2::feature::message_id_sync::Takeover;
 use crate::v2::feature::mobike::Mobike;
 use crate::v2::feature::reauthentication::Authenticated;
 use crate::v2::feature::redirect::Redirects;
@@ -54,8 +54,8 @@ pub(crate) struct Established {
     pub(crate) algs: IkeAlgs,
     /// Where both sides move (RFC 4555).
     pub(crate) mobike: Option<Mobike>,
-    /// Whether the peer may be a cluster (RFC 6311).
-    pub(crate) cluster: bool,
+    /// What is done when another member of the peer takes over (RFC 6311).
+    pub(crate) cluster: Cluster,
     /// Whether the one who began it goes to another gateway when told to (RFC 5685).
     pub(crate) redirect: Option<Redirects>,
     /// The ticket with which it can be resumed (RFC 5723).
@@ -102,7 +102,7 @@ pub(crate) struct Origin {
     pub(crate) keying: Keying,
     pub(crate) algs: IkeAlgs,
     pub(crate) mobike: Option<Mobike>,
-    pub(crate) cluster: bool,
+    pub(crate) cluster: Cluster,
     pub(crate) redirect: Option<Redirects>,
 }
 
@@ -232,8 +232,8 @@ impl Established {
                 self.put_off(&ends, &header, (&protected, whole), datagram, core)
             })
         } else {
-            let asked = Takeover::parse(&header, protected.first, &inner).filter(|_| protected.fragment.is_none());
-            if let Some(asked) = asked.filter(|_| self.cluster) {
+            let asked = self.cluster.takeover(&header, protected.first, &inner);
+            if let Some(asked) = asked.filter(|_| protected.fragment.is_none()) {
                 return self.synchronize(asked, ends, datagram, core);
             }
             match self.window.arrived(header.message_id) {

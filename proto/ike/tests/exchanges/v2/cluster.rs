@@ -1,8 +1,10 @@
-//! A peer that is a cluster: a member that takes over says by which message IDs the two go on (RFC 6311).
+//! A peer that is a cluster: a member that takes over says by which message IDs the two go on, and what packets it may have missed
+//! (RFC 6311).
 
 use std::time::Duration;
 
 use ravelin_ike::{Command, limits};
+use ravelin_types::sa::Direction;
 use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v2::{NotifyType, Payload};
 
@@ -11,25 +13,36 @@ use crate::v2::peer::{self, Peer};
 
 const INFORMATIONAL: ExchangeType = ExchangeType::INFORMATIONAL;
 
+const CAN: [NotifyType; 2] =
+    [NotifyType::IKEV2_MESSAGE_ID_SYNC_SUPPORTED, NotifyType::IPSEC_REPLAY_COUNTER_SYNC_SUPPORTED];
+
 /// A host whose peer may be a cluster, and a peer with an IKE SA that says so, or not.
 fn opposite(says: bool) -> (Host, Peer) {
+    with(if says { &CAN } else { &[] })
+}
+
+/// As [`opposite`], of a peer that says this.
+fn with(says: &[NotifyType]) -> (Host, Peer) {
     let mut config = config(B, A);
     config.remotes[0].extensions.cluster = true;
     let mut host = Host::new(config, 2);
     let mut peer = Peer::keyed(&mut host);
     let mut payloads = peer.auth_request();
-    if says {
-        payloads.push(peer::notify(NotifyType::IKEV2_MESSAGE_ID_SYNC_SUPPORTED, &[]));
-    }
+    payloads.extend(says.iter().map(|kind| peer::notify(*kind, &[])));
     let answer = peer.ask(&mut host, ExchangeType::IKE_AUTH, &payloads);
-    // RFC 6311 §5 and §6.1: the responder says it only to who said it.
-    assert_eq!(peer::notifies(&answer).contains(&NotifyType::IKEV2_MESSAGE_ID_SYNC_SUPPORTED), says);
+    // RFC 6311 §5, §6.1 and §6.2: the responder says only what was said to it.
+    let said = peer::notifies(&answer);
+    CAN.iter().for_each(|kind| assert_eq!(said.contains(kind), says.contains(kind)));
     (host, peer)
 }
 
 fn sync(sends: u32, expects: u32) -> Payload {
     let data = [*b"once", sends.to_be_bytes(), expects.to_be_bytes()].concat();
     peer::notify(NotifyType::IKEV2_MESSAGE_ID_SYNC, &data)
+}
+
+fn missed(packets: u32) -> Payload {
+    peer::notify(NotifyType::IPSEC_REPLAY_COUNTER_SYNC, &packets.to_be_bytes())
 }
 
 /// What the host answers to a member that takes over: what it will use next, and what it expects.
@@ -57,8 +70,7 @@ fn lives(peer: &mut Peer, host: &mut Host, id: u32) -> bool {
 fn a_member_that_takes_over_goes_on_with_the_higher_numbers() {
     let (mut host, mut peer) = opposite(true);
     assert!(lives(&mut peer, &mut host, 2));
-    let packets = peer::notify(NotifyType::IPSEC_REPLAY_COUNTER_SYNC, &[0, 0, 1, 0]);
-    assert_eq!(take_over(&mut peer, &mut host, &[sync(20, 3), packets]), Some((3, 20)));
+    assert_eq!(take_over(&mut peer, &mut host, &[sync(20, 3), missed(256)]), Some((3, 20)));
     assert!(!lives(&mut peer, &mut host, 3) && lives(&mut peer, &mut host, 20));
     assert_eq!(host.sas.len(), 2);
     // Played back, or older than what came since.
@@ -69,6 +81,63 @@ fn a_member_that_takes_over_goes_on_with_the_higher_numbers() {
     // What it expects is lower than what we have used.
     assert_eq!(take_over(&mut peer, &mut host, &[sync(22, 0)]), Some((3, 22)));
     assert_eq!(take_over(&mut peer, &mut host, &[sync(22, 0)]), None);
+}
+
+// RFC 6311 §5.2: packets of the SA that sends have higher numbers, once for each takeover.
+#[test]
+fn packets_go_on_with_numbers_that_no_member_has_seen() {
+    let (mut host, mut peer) = opposite(true);
+    let sends = host.sas.keys().copied().find(|id| id.direction == Direction::Outbound).unwrap();
+    assert!(take_over(&mut peer, &mut host, &[sync(20, 3), missed(256)]).is_some());
+    assert_eq!(host.skips, [(sends, 256)]);
+    assert_eq!(take_over(&mut peer, &mut host, &[sync(20, 3), missed(256)]), None);
+    assert_eq!(host.skips.len(), 1, "played back");
+    // By itself it is an ordinary request. With extended numbers there are eight octets.
+    let (mut host, mut peer) = opposite(true);
+    for (data, count) in [(&[0, 0, 2, 0][..], 512), (&[0, 0, 0, 1, 0, 0, 0, 0], 1 << 32)] {
+        host.skips.clear();
+        let message = peer::notify(NotifyType::IPSEC_REPLAY_COUNTER_SYNC, data);
+        assert!(peer.ask(&mut host, INFORMATIONAL, &[message]).is_empty());
+        assert_eq!(host.skips, [(sends, count)]);
+    }
+    // The numbers of 32 bits are not to run out: there is a new SA.
+    assert_eq!(host.next(), Some((CREATE_CHILD, 0, false)));
+}
+
+#[test]
+fn many_numbers_in_small_parts_are_many() {
+    let (mut host, mut peer) = opposite(true);
+    let half = u32::try_from(limits::SKIPPED_NUMBERS / 2).unwrap();
+    assert!(take_over(&mut peer, &mut host, &[sync(20, 3), missed(half)]).is_some());
+    assert!(host.sent.is_empty());
+    let message = peer.seal(INFORMATIONAL, false, 20, &[missed(half)]);
+    peer.send(&mut host, &message);
+    let sent: Vec<_> = host.sent.iter().map(|message| kind(&message.data)).collect();
+    assert_eq!(sent, [(INFO, 20, true), (CREATE_CHILD, 3, false)]);
+}
+
+#[test]
+fn numbers_are_skipped_only_as_agreed_and_by_a_whole_count() {
+    for says in [&[][..], &CAN[..1]] {
+        let (mut host, mut peer) = with(says);
+        peer.ask(&mut host, INFORMATIONAL, &[missed(256)]);
+        let answer = take_over(&mut peer, &mut host, &[sync(20, 3), missed(256)]);
+        assert_eq!((answer.is_some(), &host.skips[..]), (!says.is_empty(), &[][..]));
+    }
+    // Without message IDs, packets alone.
+    let (mut host, mut peer) = with(&CAN[1..]);
+    assert_eq!(take_over(&mut peer, &mut host, &[sync(20, 3), missed(256)]), None);
+    peer.ask(&mut host, INFORMATIONAL, &[missed(256)]);
+    assert_eq!(host.skips.len(), 1);
+    let (mut host, mut peer) = opposite(true);
+    for data in [&[][..], &[0; 3], &[0; 5], &[0; 9]] {
+        let odd = || peer::notify(NotifyType::IPSEC_REPLAY_COUNTER_SYNC, data);
+        assert_eq!(take_over(&mut peer, &mut host, &[sync(20, 3), odd()]), None);
+        peer.ask(&mut host, INFORMATIONAL, &[odd()]);
+    }
+    assert_eq!(take_over(&mut peer, &mut host, &[sync(20, 3), missed(1), missed(1)]), None);
+    peer.ask(&mut host, INFORMATIONAL, &[missed(0)]);
+    assert!(host.skips.is_empty());
 }
 
 // RFC 6311 §9: nobody waits for answers of the member that is gone. RFC 7296 §2.25: what it did is not known.

@@ -1,12 +1,15 @@
-//! A peer that is a cluster: a member that takes over says by which message IDs the two go on (RFC 6311).
+//! A peer that is a cluster: a member that takes over says by which message IDs the two go on, and how many packets it may have
+//! missed (RFC 6311).
 //!
 //! ```text
-//!   HDR(0), SK {N(IKEV2_MESSAGE_ID_SYNC, nonce, M1, P1)}  -->
+//!   HDR(0), SK {N(IKEV2_MESSAGE_ID_SYNC, nonce, M1, P1), [N(IPSEC_REPLAY_COUNTER_SYNC, count)]}  -->
 //!                                 <--  HDR(0), SK {N(IKEV2_MESSAGE_ID_SYNC, nonce, P2, M2)}
+//!   HDR, SK {N(IPSEC_REPLAY_COUNTER_SYNC, count)}  -->
+//!                                 <--  HDR, SK {}
 //! ```
-//! Each sender writes first what it will use next and then what it expects. We are on the side of the peer alone, as there is
-//! no cluster of ours. Numbers of packets are not skipped: that would be IPSEC_REPLAY_COUNTER_SYNC, which we do not announce.
-//! Read RFC 6311 §5.1, §6 and §9 before changing this file.
+//! Each sender writes first what it will use next and then what it expects. The numbers of our packets are `count` higher from then
+//! on, so that it takes none for a replay. We are on the side of the peer alone, as there is no cluster of ours.
+//! Read RFC 6311 §5, §6 and §9 before changing this file.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -24,15 +27,51 @@ use crate::v2::exchange::{self, After, Close, Exchange, Task, What};
 use crate::v2::message::Payloads;
 use crate::v2::phase::established::Established;
 
-/// `N(IKEV2_MESSAGE_ID_SYNC_SUPPORTED)` (RFC 6311 §6.1), where the remote may be a cluster.
-pub(crate) fn supported(remote: &Remote) -> Option<Payload> {
-    let notify = Notify::new(NotifyType::IKEV2_MESSAGE_ID_SYNC_SUPPORTED, Vec::new());
-    remote.extensions.cluster.then_some(Payload::Notify(notify))
+/// What a cluster brings into line with its peer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Cluster {
+    message_ids: bool,
+    packets: bool,
 }
 
-/// Whether both sides have said it.
-pub(crate) fn agreed(remote: &Remote, payloads: &Payloads) -> bool {
-    remote.extensions.cluster && payloads.notify(NotifyType::IKEV2_MESSAGE_ID_SYNC_SUPPORTED).is_some()
+impl Cluster {
+    /// What we can do, where the remote may be a cluster.
+    pub(crate) fn of(remote: &Remote) -> Self {
+        let may = remote.extensions.cluster;
+        Cluster { message_ids: may, packets: may }
+    }
+
+    /// What both sides have said.
+    pub(crate) fn agreed(remote: &Remote, payloads: &Payloads) -> Self {
+        let ours = Self::of(remote);
+        Cluster {
+            message_ids: ours.message_ids && payloads.notify(NotifyType::IKEV2_MESSAGE_ID_SYNC_SUPPORTED).is_some(),
+            packets: ours.packets && payloads.notify(NotifyType::IPSEC_REPLAY_COUNTER_SYNC_SUPPORTED).is_some(),
+        }
+    }
+
+    /// The notifies that say it (RFC 6311 §6.1 and §6.2).
+    pub(crate) fn said(self) -> impl Iterator<Item = Payload> {
+        let said = [
+            (self.message_ids, NotifyType::IKEV2_MESSAGE_ID_SYNC_SUPPORTED),
+            (self.packets, NotifyType::IPSEC_REPLAY_COUNTER_SYNC_SUPPORTED),
+        ];
+        said.into_iter().filter(|(can, _)| *can).map(|(_, kind)| Payload::Notify(Notify::new(kind, Vec::new())))
+    }
+
+    /// A request by which a member takes over.
+    pub(crate) fn takeover(self, header: &Header, first: PayloadType, content: &[u8]) -> Option<Takeover> {
+        if self.message_ids { Takeover::parse(header, first, content) } else { None }
+    }
+}
+
+/// How many numbers a peer wants to be skipped, of Child SAs with sequence numbers of 32 or of 64 bits (RFC 6311 §6.4).
+fn missed(notify: &Notify) -> Option<u64> {
+    match *notify.data.as_slice() {
+        [a, b, c, d] => Some(u32::from_be_bytes([a, b, c, d]).into()),
+        [a, b, c, d, e, f, g, h] => Some(u64::from_be_bytes([a, b, c, d, e, f, g, h])),
+        _ => None,
+    }
 }
 
 /// The content of IKEV2_MESSAGE_ID_SYNC.
@@ -43,22 +82,28 @@ pub(crate) struct Takeover {
     sends: u32,
     /// What it expects next.
     expects: u32,
+    /// Packets that it may have missed.
+    missed: u64,
 }
 
 impl Takeover {
     /// From the only payload of a request; beside it there is nothing but the notify about packets.
-    pub(crate) fn parse(header: &Header, first: PayloadType, content: &[u8]) -> Option<Self> {
+    fn parse(header: &Header, first: PayloadType, content: &[u8]) -> Option<Self> {
         if header.message_id != 0 || header.exchange != ExchangeType::INFORMATIONAL {
             return None;
         }
         let payloads = parse_chain(first, content).ok()?;
-        let mut found = None;
+        let (mut found, mut packets) = (None, None);
         for payload in &payloads {
             match payload {
                 Payload::Notify(notify) if notify.kind == NotifyType::IKEV2_MESSAGE_ID_SYNC && found.is_none() => {
                     found = Some(&notify.data);
                 }
-                Payload::Notify(notify) if notify.kind == NotifyType::IPSEC_REPLAY_COUNTER_SYNC => {}
+                Payload::Notify(notify)
+                    if notify.kind == NotifyType::IPSEC_REPLAY_COUNTER_SYNC && packets.is_none() =>
+                {
+                    packets = Some(missed(notify)?);
+                }
                 _ => return None,
             }
         }
@@ -68,6 +113,7 @@ impl Takeover {
             nonce: [n0, n1, n2, n3],
             sends: u32::from_be_bytes([s0, s1, s2, s3]),
             expects: u32::from_be_bytes([e0, e1, e2, e3]),
+            missed: packets.unwrap_or(0),
         })
     }
 
@@ -90,12 +136,13 @@ impl Established {
             core.counters.outside_window += 1;
             return Some(self.keep(ends));
         };
-        let answer = Takeover { nonce: asked.nonce, sends, expects: asked.sends };
+        let answer = Takeover { nonce: asked.nonce, sends, expects: asked.sends, missed: 0 };
         let header = ends.header(ExchangeType::INFORMATIONAL, true, 0);
         if let Ok(response) = self.protection.seal(&header, &[answer.payload()], &mut *core.rng) {
             core.send(datagram.way(), &response, 0);
         }
         self.hear(&mut ends, datagram.way(), core);
+        self.skip_numbers(asked.missed, core);
         match self.take_back(&mut ends, core) {
             After::Stay => self.go_on(ends, core),
             After::End(reason) => {
@@ -103,6 +150,22 @@ impl Established {
                 None
             }
         }
+    }
+
+    /// A member of the cluster says by itself what packets it may have missed.
+    pub(crate) fn note_missed(&mut self, payloads: &Payloads, core: &mut Core) {
+        if let Some(count) = payloads.notify(NotifyType::IPSEC_REPLAY_COUNTER_SYNC).and_then(missed) {
+            self.skip_numbers(count, core);
+        }
+    }
+
+    /// Packets of all Child SAs have numbers so much higher from now on, as far as that was agreed (RFC 6311 §5.2).
+    fn skip_numbers(&mut self, count: u64, core: &mut Core) {
+        if count == 0 || !self.cluster.packets {
+            return;
+        }
+        let due = self.children.values_mut().filter_map(|child| child.skip_numbers(count, core)).collect::<Vec<_>>();
+        due.into_iter().for_each(|inbound| self.rekey_child(inbound));
     }
 
     /// Nobody will answer what is open; whether it had an effect, nobody knows. It is asked for anew.
