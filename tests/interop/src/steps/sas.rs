@@ -152,13 +152,15 @@ pub(super) fn move_to(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
     let (there, _) = scene.plan.directions(between.parse::<Between>()?)?;
     let pinging = Pinging::start(scene.ravelin_host, there, &scene.folder.join("ping-move.log"))?;
     std::thread::sleep(Duration::from_millis(300));
-    // There is never none, so nobody goes over to IPv6 meanwhile. The routes of an address go with it.
+    // There is never none, so nobody goes over to IPv6 meanwhile. The routes of an address go with it, and come back by the same
+    // program: another takes a while to start in an emulated guest.
     let change = format!(
         "routes=$(ip -4 route show dev eth0 | grep via || true)
          sysctl -qw net.ipv4.conf.eth0.promote_secondaries=1
          old=$(ip -4 -o addr show dev eth0 scope global | awk '{{ print $4 }}')
-         ip addr add {new}/24 dev eth0; for gone in $old; do ip addr del $gone dev eth0; done
-         echo \"$routes\" | while read -r route; do [ -z \"$route\" ] || ip route replace $route dev eth0; done"
+         {{ echo 'addr add {new}/24 dev eth0'
+            for gone in $old; do echo \"addr del $gone dev eth0\"; done
+            echo \"$routes\" | sed -n 's/..*/route replace & dev eth0/p'; }} | ip -4 -batch -"
     );
     let field = if side == "ravelin" { "remote-host" } else { "local-host" };
     match side.as_str() {
