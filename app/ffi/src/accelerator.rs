@@ -9,18 +9,14 @@ use std::collections::VecDeque;
 use std::ffi::c_void;
 
 use ravelin_engine::{Accelerator, DropReason, Fault, Job, Outcome, Share};
-use ravelin_types::policy::Mode;
 use ravelin_types::proposal::Suite;
-use ravelin_types::sa::{Direction, SaId, SaParams};
+use ravelin_types::sa::{SaId, SaParams};
 use ravelin_types::transform::SnId;
 
-use crate::engine::Engine;
-use crate::handle::{self, RvlHandle, call};
-use crate::packet::RvlAddress;
-use crate::policy::{RVL_TRANSPORT, RVL_TUNNEL};
-use crate::requests::{Buffer, Pieces};
-use crate::sa::{RVL_INBOUND, RVL_OUTBOUND};
-use crate::{RvlStatus, sys};
+use crate::RvlStatus;
+use crate::protection::mode_number;
+use crate::sys::{Buffer, Pieces};
+use crate::traffic::{RvlAddress, number};
 
 /// Hardware does nothing for the packets of an SA.
 pub const RVL_SHARE_NOTHING: u32 = 0;
@@ -117,18 +113,46 @@ pub struct RvlAccelerator {
     pub submit: Option<unsafe extern "C" fn(context: *mut c_void, job: *const RvlJob) -> i32>,
 }
 
-/// Says that a job is done: `outcome` is `RVL_JOB_...`, and with `RVL_JOB_OK` the packet stands at `offset` with `length`
-/// bytes; a cipher leaves it where it was. What is checked of a packet behind its cipher (padding, headers, selectors) is
-/// checked when `rvl_complete` comes to it. `BAD_PARAM` for a job that is not open, and a place outside of the buffer. All
-/// jobs are to be done, or given up by the hardware, before the engine is freed.
-#[unsafe(no_mangle)]
-pub extern "C" fn rvl_job_done(engine: RvlHandle, job: u64, outcome: u32, offset: usize, length: usize) -> RvlStatus {
-    call(|| handle::with(engine, |engine: &mut Engine| engine.accelerator().done(job, outcome, offset, length)))
+/// The callbacks of the caller's hardware, none of them null.
+pub(crate) struct Calls {
+    context: *mut c_void,
+    add: unsafe extern "C" fn(*mut c_void, *const RvlAcceleratedSa) -> u32,
+    remove: unsafe extern "C" fn(*mut c_void, u32, u32, *const RvlAddress),
+    submit: unsafe extern "C" fn(*mut c_void, *const RvlJob) -> i32,
+}
+
+// SAFETY: the header asks for functions that may be called from whichever thread uses the handle.
+unsafe impl Send for Calls {}
+
+impl Calls {
+    /// # Safety
+    /// The functions keep the promise of [`RvlAccelerator`] for as long as this lives.
+    pub unsafe fn new(accelerator: &RvlAccelerator) -> Result<Self, RvlStatus> {
+        let RvlAccelerator { context, add, remove, submit } = *accelerator;
+        let functions = add.zip(remove).zip(submit).ok_or(RvlStatus::Null)?;
+        let ((add, remove), submit) = functions;
+        Ok(Calls { context, add, remove, submit })
+    }
+
+    pub fn add(&self, sa: &RvlAcceleratedSa) -> u32 {
+        // SAFETY: promised where it was made.
+        unsafe { (self.add)(self.context, sa) }
+    }
+
+    pub fn remove(&self, direction: u32, spi: u32, to: &RvlAddress) {
+        // SAFETY: as above.
+        unsafe { (self.remove)(self.context, direction, spi, to) }
+    }
+
+    pub fn submit(&self, job: &RvlJob) -> i32 {
+        // SAFETY: as above.
+        unsafe { (self.submit)(self.context, job) }
+    }
 }
 
 /// What stands between the engine and the callbacks: the jobs that are away.
 pub(crate) struct Hardware {
-    calls: Option<sys::Calls>,
+    calls: Option<Calls>,
     places: Vec<Place>,
     free: Vec<u32>,
     done: VecDeque<u32>,
@@ -144,13 +168,14 @@ struct Place {
 
 impl Hardware {
     /// With room for as many jobs as requests may be open. Without `calls`, everything is done in software.
-    pub fn new(calls: Option<sys::Calls>, room: usize) -> Self {
+    pub fn new(calls: Option<Calls>, room: usize) -> Self {
         let room = if calls.is_some() { room as u32 } else { 0 };
         let places = (0..room).map(|_| Place::default()).collect();
         Hardware { calls, places, free: (0..room).collect(), done: VecDeque::with_capacity(room as usize) }
     }
 
-    fn done(&mut self, job: u64, outcome: u32, offset: usize, length: usize) -> Result<(), RvlStatus> {
+    /// What `rvl_job_done` says.
+    pub fn done(&mut self, job: u64, outcome: u32, offset: usize, length: usize) -> Result<(), RvlStatus> {
         let at = job as u32;
         let place = self.places.get_mut(at as usize).ok_or(RvlStatus::BadParam)?;
         let open = u64::from(place.uses) == job >> 32 && place.outcome.is_none();
@@ -175,10 +200,7 @@ impl Accelerator<Pieces, Buffer> for Hardware {
             direction: number(params.direction),
             spi: params.spi.0,
             most: most as u32,
-            mode: match params.mode {
-                Mode::Tunnel => RVL_TUNNEL,
-                Mode::Transport => RVL_TRANSPORT,
-            },
+            mode: mode_number(params.mode),
             from: params.src.into(),
             to: params.dst.into(),
             source_port: params.encap.map_or(0, |encap| encap.src_port),
@@ -234,12 +256,5 @@ impl Accelerator<Pieces, Buffer> for Hardware {
         let place = self.places.get_mut(at as usize)?;
         self.free.push(at);
         place.job.take().zip(place.outcome.take())
-    }
-}
-
-fn number(direction: Direction) -> u32 {
-    match direction {
-        Direction::Outbound => RVL_OUTBOUND,
-        Direction::Inbound => RVL_INBOUND,
     }
 }

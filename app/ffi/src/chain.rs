@@ -8,8 +8,8 @@ use crate::RvlStatus;
 use crate::engine::{Engine, instant};
 use crate::handle::{self, RvlHandle, call};
 use crate::packet::{RvlResult, mark, mark_number};
-use crate::requests::RvlPiece;
 use crate::sys::{self, Out, PiecesInPlace};
+use crate::traffic::RvlPiece;
 
 /// A packet in pieces, and a buffer that it would fit in. What is protected or opened stays in its pieces, whose bytes are
 /// changed there; of the buffer only what stands at both ends of the packet is used: its headers before, its trailer behind.

@@ -6,7 +6,8 @@ use std::sync::OnceLock;
 
 use ravelin_config::value::algorithm;
 use ravelin_crypto::CryptoProvider;
-use ravelin_types::transform::Transform;
+use ravelin_types::proposal::EspSuite;
+use ravelin_types::transform::{EncrId, IntegId, SnId, Transform};
 
 use crate::handle::call;
 use crate::{RvlStatus, sys, text};
@@ -16,6 +17,30 @@ pub(crate) fn provider() -> CryptoProvider {
     static ALL: OnceLock<CryptoProvider> = OnceLock::new();
     let both = || ravelin_crypto_aws_lc::provider().with_more_of(&ravelin_crypto_rustcrypto::provider_with_legacy());
     *ALL.get_or_init(both)
+}
+
+/// A suite of ESP by the names of its algorithms.
+pub(crate) fn suite(encryption: &str, integrity: Option<&str>, extended_sequence: u8) -> Result<EspSuite, RvlStatus> {
+    let (encr, bits) = text::encryption(encryption)?;
+    Ok(EspSuite {
+        encr,
+        encr_key_bits: match bits {
+            Some(bits) => bits,
+            None => fixed_key_bits(encr)?,
+        },
+        integ: integrity.map_or(Ok(IntegId::NONE), text::integrity)?,
+        sn: match extended_sequence {
+            0 => SnId::SEQUENTIAL_32,
+            1 => SnId::PARTIAL_64,
+            _ => return Err(RvlStatus::BadParam),
+        },
+    })
+}
+
+/// The key length of a cipher that has only one.
+fn fixed_key_bits(encr: EncrId) -> Result<u16, RvlStatus> {
+    let alg = provider().encr(encr).ok_or(RvlStatus::UnknownAlgorithm)?;
+    alg.key_bits().first().copied().ok_or(RvlStatus::UnknownAlgorithm)
 }
 
 /// Why algorithms of an `RvlSa` or `RvlSuite` are not to be used but with a peer that has no better: a line for each that RFC 8221

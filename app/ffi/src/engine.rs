@@ -1,23 +1,26 @@
 //! Engines: their life, their time, their counters.
 
 use std::ffi::{c_char, c_void};
+use std::net::Ipv4Addr;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use ravelin_engine::{EngineConfig, Limits, NoMatch, Requests};
-use ravelin_types::Instant;
 use ravelin_types::dataplane::DataPlaneOp;
-use ravelin_types::policy::Policy;
-use ravelin_types::proposal::Suite;
-use ravelin_types::sa::{Direction, SaKeys, SaParams};
+use ravelin_types::lifetime::Lifetime;
+use ravelin_types::options::SaOptions;
+use ravelin_types::policy::{Action, Domain, Mode, Policy, PolicyId, Ways};
+use ravelin_types::proposal::{EspSuite, Suite};
+use ravelin_types::sa::{Direction, SaKeys, SaLookup, SaParams};
+use ravelin_types::transform::{EncrId, IntegId, SnId};
+use ravelin_types::{Instant, Secret, Spi};
 
 use crate::RvlStatus;
-use crate::accelerator::{Hardware, RvlAccelerator};
+use crate::accelerator::{Calls, Hardware, RvlAccelerator};
 use crate::handle::{self, RvlHandle, call};
-use crate::requests::{Buffer, Pieces};
-use crate::sys::{self, Calls, Out, Random, RvlRandom};
-use crate::{crypto, policy, sa};
+use crate::sys::{self, Buffer, Out, Pieces, Random, RvlRandom};
+use crate::{crypto, traffic};
 
 /// What stands behind the handle of an engine.
 pub(crate) struct Engine {
@@ -48,7 +51,7 @@ impl Engine {
         fill: impl FnOnce(&mut SaParams) -> Result<(), RvlStatus>,
         now: Instant,
     ) -> Result<(), RvlStatus> {
-        let mut params = self.sa.take().unwrap_or_else(sa::blank);
+        let mut params = self.sa.take().unwrap_or_else(blank_sa);
         let filled = fill(&mut params);
         let op = DataPlaneOp::AddSa(params);
         let done = filled.and_then(|()| Ok(self.requests.apply(&op, now)?));
@@ -61,7 +64,7 @@ impl Engine {
 
     /// Adds the policy that `fill` describes.
     pub fn add_policy(&mut self, fill: impl FnOnce(&mut Policy) -> Result<(), RvlStatus>) -> Result<(), RvlStatus> {
-        let mut policy = self.policy.take().unwrap_or_else(policy::blank);
+        let mut policy = self.policy.take().unwrap_or_else(blank_policy);
         let filled = fill(&mut policy);
         let op = DataPlaneOp::AddPolicy(policy);
         let done = filled.and_then(|()| Ok(self.requests.apply(&op, instant(0))?));
@@ -69,6 +72,48 @@ impl Engine {
             self.policy = Some(policy);
         }
         done
+    }
+}
+
+/// No SA, with room for any.
+fn blank_sa() -> SaParams {
+    const KEY_ROOM: usize = 64;
+    let none = EspSuite { encr: EncrId::NULL, encr_key_bits: 0, integ: IntegId::NONE, sn: SnId::SEQUENTIAL_32 };
+    let key = || Secret::with_capacity(KEY_ROOM);
+    SaParams {
+        direction: Direction::Outbound,
+        spi: Spi(0),
+        pair: Spi(0),
+        lookup: SaLookup::Spi,
+        src: Ipv4Addr::UNSPECIFIED.into(),
+        dst: Ipv4Addr::UNSPECIFIED.into(),
+        mode: Mode::Tunnel,
+        encap: None,
+        original: None,
+        suite: none.into(),
+        keys: SaKeys { encr: key(), integ: key(), ah: Secret::default() },
+        policy: PolicyId(0),
+        local_ts: Vec::with_capacity(2),
+        remote_ts: Vec::with_capacity(2),
+        lifetime: Lifetime::default(),
+        replay_window: 0,
+        options: SaOptions::default(),
+    }
+}
+
+/// No policy, with room for any.
+pub(crate) fn blank_policy() -> Policy {
+    /// The digits of a number.
+    const NAME_ROOM: usize = 10;
+    Policy {
+        id: PolicyId(0),
+        name: String::with_capacity(NAME_ROOM),
+        domain: Domain(0),
+        priority: 0,
+        local: Vec::with_capacity(1),
+        remote: Vec::with_capacity(1),
+        action: Action::Discard,
+        ways: Ways::Both,
     }
 }
 
@@ -158,7 +203,7 @@ pub unsafe extern "C" fn rvl_engine_new(config: *const RvlEngineConfig, handle: 
         let config = EngineConfig { no_match, limits: limits(config, suites), ..EngineConfig::default() };
         let engine = ravelin_engine::Engine::new(config, crypto::provider(), Box::new(random));
         let requests = Requests::new(engine, Hardware::new(calls, capacity), capacity);
-        let engine = Engine { requests, sa: Some(sa::blank()), policy: Some(policy::blank()) };
+        let engine = Engine { requests, sa: Some(blank_sa()), policy: Some(blank_policy()) };
         handle.set(handle::keep(Box::new(engine))?);
         Ok(())
     })
@@ -179,7 +224,7 @@ unsafe fn suites(config: &RvlEngineConfig) -> Result<&'static [Suite], RvlStatus
     for RvlSuite { encryption, integrity, extended_sequence } in named {
         // SAFETY: the caller's promise.
         let (encryption, integrity) = unsafe { (sys::text(*encryption)?, sys::text(*integrity)?) };
-        let suite = sa::suite(encryption.ok_or(RvlStatus::Null)?, integrity, *extended_sequence)?;
+        let suite = crypto::suite(encryption.ok_or(RvlStatus::Null)?, integrity, *extended_sequence)?;
         list.push(Suite::Esp(suite));
     }
     let mut lists = LISTS.lock().unwrap_or_else(PoisonError::into_inner);
@@ -255,7 +300,7 @@ pub unsafe extern "C" fn rvl_counters(engine: RvlHandle, direction: u32, counter
     call(|| {
         // SAFETY: the caller's promise.
         let out = unsafe { Out::new(counters)? };
-        let direction = crate::sa::direction(direction)?;
+        let direction = traffic::direction(direction)?;
         let counters = handle::with(engine, |engine: &mut Engine| {
             Ok(match direction {
                 Direction::Outbound => engine.engine().outbound.counters(),

@@ -1,14 +1,13 @@
 //! What an engine reports.
 
 use ravelin_types::dataplane::DataPlaneEvent;
-use ravelin_types::sa::{Direction, SaId};
+use ravelin_types::sa::SaId;
 
 use crate::RvlStatus;
 use crate::engine::Engine;
 use crate::handle::{self, RvlHandle, call};
-use crate::packet::RvlAddress;
-use crate::sa::{RVL_INBOUND, RVL_OUTBOUND};
 use crate::sys::Out;
+use crate::traffic::{self, RvlAddress};
 
 /// The kind of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +85,7 @@ impl From<DataPlaneEvent> for RvlEvent {
         };
         let of_sa = |kind, id: SaId| RvlEvent {
             kind,
-            direction: if id.direction == Direction::Outbound { RVL_OUTBOUND } else { RVL_INBOUND },
+            direction: traffic::number(id.direction),
             spi: id.spi.0,
             destination: id.dst.into(),
             ..none

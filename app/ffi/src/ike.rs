@@ -32,10 +32,10 @@ use ravelin_wire::udp_encap::{self, NON_ESP_MARKER, Payload};
 use crate::engine::{Engine, instant, nanoseconds};
 use crate::handle::{self, RvlHandle, call};
 use crate::ike_output::{RvlIkeOutput, RvlIkeOutputKind, event, failed};
-use crate::packet::RvlAddress;
 use crate::policy::{self, RvlPolicy};
 use crate::sessions::Sessions;
 use crate::sys::{self, Out, Random, RvlRandom};
+use crate::traffic::RvlEndpoint;
 use crate::{RvlStatus, crypto, papers, text};
 
 /// What stands behind the handle of an endpoint.
@@ -70,16 +70,6 @@ enum Said {
     LookUp(HostName),
     /// What could not be done, beside the endpoint.
     Failed(String),
-}
-
-/// An address and a port.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct RvlEndpoint {
-    /// The address.
-    pub address: RvlAddress,
-    /// The UDP port.
-    pub port: u16,
 }
 
 /// Makes an endpoint without peers, and its handle.
@@ -470,18 +460,4 @@ impl Ike {
 /// The IKE SA with these SPIs.
 fn view(endpoint: &Endpoint, spis: (IkeSpi, IkeSpi)) -> Option<IkeSaView> {
     [spis.0, spis.1].into_iter().filter_map(|spi| endpoint.ike_sa(spi)).find(|view| view.spis == spis)
-}
-
-impl TryFrom<RvlEndpoint> for SocketAddr {
-    type Error = RvlStatus;
-
-    fn try_from(endpoint: RvlEndpoint) -> Result<Self, RvlStatus> {
-        Ok(SocketAddr::new(endpoint.address.try_into()?, endpoint.port))
-    }
-}
-
-impl From<SocketAddr> for RvlEndpoint {
-    fn from(at: SocketAddr) -> Self {
-        RvlEndpoint { address: at.ip().into(), port: at.port() }
-    }
 }

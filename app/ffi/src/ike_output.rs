@@ -10,8 +10,7 @@ use ravelin_ike::config::{Gateway, Reach};
 use ravelin_types::policy::PolicyId;
 use ravelin_wire::ike::v2::CfgAttributeType;
 
-use crate::ike::RvlEndpoint;
-use crate::packet::RvlAddress;
+use crate::traffic::{RvlAddress, RvlEndpoint};
 
 /// RFC 7296 §2.
 const IKE_PORT: u16 = 500;

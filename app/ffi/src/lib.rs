@@ -13,8 +13,16 @@
 //! Nothing here decides anything: each function checks its arguments, turns them into the types of the other crates and
 //! calls those. A wrong argument gives a [`RvlStatus`], a panic of ours too, and both leave the caller's memory alone. What
 //! no check can find is a pointer that is neither null nor valid; the header says what each must point to. All `unsafe` is
-//! in [`sys`] and in the functions that C calls. Read [`handle`] first, then [`packet`].
+//! in [`sys`], where [`accelerator`] calls back, and in the functions that C calls. Read [`handle`] first, then [`packet`].
+//!
+//! What the modules use of each other goes one way:
+//!
+//! ```text
+//!  handle, status, text ◄─ traffic, protection, options ◄─ sys ◄─ crypto, accelerator ◄─ engine ◄─ packet, policy, sa, requests ...
+//!                                                                          policy ◄─ ike ◄─ remote, names, radius, ike_admin ◄─ lines
+//! ```
 
+pub mod accelerated;
 pub mod accelerator;
 pub mod admin;
 pub mod chain;
@@ -31,6 +39,7 @@ pub mod options;
 pub mod packet;
 mod papers;
 pub mod policy;
+pub mod protection;
 pub mod radius;
 pub mod remote;
 pub mod requests;
@@ -39,5 +48,6 @@ mod sessions;
 pub mod status;
 mod sys;
 mod text;
+pub mod traffic;
 
 pub use status::RvlStatus;

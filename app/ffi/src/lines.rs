@@ -25,11 +25,9 @@ use crate::engine::{Engine, instant};
 use crate::handle::{self, RvlHandle, call};
 use crate::ike::Ike;
 use crate::ike_admin::print;
+use crate::options::RVL_FIRST_LINE_POLICY;
 use crate::sys::{self, Out};
 use crate::{RvlStatus, crypto, text};
-
-/// Numbers of policies from this one on are given to those that lines make.
-pub const RVL_FIRST_LINE_POLICY: u32 = 0x8000_0000;
 
 /// The name of the text in messages.
 const NAME: &str = "lines";

@@ -16,7 +16,7 @@ use ravelin_types::HostName;
 use crate::engine::instant;
 use crate::handle::{self, RvlHandle, call};
 use crate::ike::Ike;
-use crate::packet::RvlAddress;
+use crate::traffic::RvlAddress;
 use crate::{RvlStatus, sys};
 
 /// Says where the host of a name is that was asked for, in the order in which the addresses are to be tried; with a `count` of 0,

@@ -4,6 +4,9 @@ use ravelin_types::options::{Df, Dscp, Fragmentation, Mss, Processors, SaOptions
 
 use crate::RvlStatus;
 
+/// Numbers of policies from this one on are given to those that lines make.
+pub const RVL_FIRST_LINE_POLICY: u32 = 0x8000_0000;
+
 /// The outer header says nothing of congestion (compatibility mode of RFC 6040).
 pub const RVL_NO_ECN: u32 = 1;
 /// The bytes of ESP padding are not looked at.

@@ -1,15 +1,14 @@
 //! Packets: the two calls that a stack makes for each, in the caller's buffer.
 
-use std::net::IpAddr;
-
 use ravelin_engine::{Disposal, Disposition, Mark, Outer, PacketBuf, Verdict};
 use ravelin_types::policy::{Domain, Mode};
 use ravelin_types::sa::Direction;
 
+use crate::RvlStatus;
 use crate::engine::{Engine, instant};
 use crate::handle::{self, RvlHandle, call};
 use crate::sys::{self, Out};
-use crate::{RvlStatus, sa};
+use crate::traffic::{self, RvlAddress};
 
 /// Free bytes to have before an outbound packet.
 pub const RVL_HEADROOM: usize = 128;
@@ -58,16 +57,6 @@ pub enum RvlVerdict {
     /// Outbound: too long for its path, and not to be cut. The buffer has an ICMP message to its sender: take it as if it
     /// had arrived.
     TooBig = 6,
-}
-
-/// An IP address.
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-pub struct RvlAddress {
-    /// 4 or 6; 0: no address.
-    pub family: u8,
-    /// In network order; of IPv4 the first four count.
-    pub bytes: [u8; 16],
 }
 
 /// What became of a packet.
@@ -161,7 +150,7 @@ pub unsafe extern "C" fn rvl_get_policy(
         let buffer = unsafe { sys::slice(packet.buffer.cast_const(), packet.capacity)? };
         let end = packet.offset.checked_add(packet.length).ok_or(RvlStatus::BadParam)?;
         let bytes = buffer.get(packet.offset..end).ok_or(RvlStatus::BadParam)?;
-        let direction = sa::direction(direction)?;
+        let direction = traffic::direction(direction)?;
         let Disposition { policy, action } = handle::with(engine, |engine: &mut Engine| {
             let engine = engine.engine();
             Ok(match direction {
@@ -228,36 +217,6 @@ pub(crate) fn mark_number(mark: Mark) -> u32 {
         Mark::Sealed(Mode::Transport) => 2,
         Mark::Opened(Mode::Tunnel) => 3,
         Mark::Opened(Mode::Transport) => 4,
-    }
-}
-
-impl RvlAddress {
-    pub(crate) const NONE: RvlAddress = RvlAddress { family: 0, bytes: [0; 16] };
-}
-
-impl TryFrom<RvlAddress> for IpAddr {
-    type Error = RvlStatus;
-
-    fn try_from(address: RvlAddress) -> Result<Self, RvlStatus> {
-        let bytes = address.bytes;
-        match address.family {
-            4 => Ok(IpAddr::from([bytes[0], bytes[1], bytes[2], bytes[3]])),
-            6 => Ok(IpAddr::from(bytes)),
-            _ => Err(RvlStatus::BadParam),
-        }
-    }
-}
-
-impl From<IpAddr> for RvlAddress {
-    fn from(address: IpAddr) -> Self {
-        let mut bytes = [0; 16];
-        match address {
-            IpAddr::V4(v4) => {
-                bytes[..4].copy_from_slice(&v4.octets());
-                RvlAddress { family: 4, bytes }
-            }
-            IpAddr::V6(v6) => RvlAddress { family: 6, bytes: v6.octets() },
-        }
     }
 }
 

@@ -2,17 +2,15 @@
 
 use std::ffi::c_char;
 use std::fmt::Write;
-use std::time::Duration;
 
 use ravelin_types::dataplane::DataPlaneOp;
-use ravelin_types::lifetime::{Lifetime, Limits};
 use ravelin_types::pfp::Pfp;
-use ravelin_types::policy::{Action, Domain, Mode, Policy, PolicyId, Protection, Ways};
+use ravelin_types::policy::{Action, Domain, Policy, PolicyId, Protection, Ways};
 
-use crate::engine::{Engine, instant};
+use crate::engine::{Engine, blank_policy, instant};
 use crate::handle::{self, RvlHandle, call};
-use crate::lines::RVL_FIRST_LINE_POLICY;
-use crate::options::RvlOptions;
+use crate::options::{RVL_FIRST_LINE_POLICY, RvlOptions};
+use crate::protection::{RvlLifetime, mode};
 use crate::{RvlStatus, sys, text};
 
 /// Protect outbound, require protection inbound.
@@ -28,29 +26,6 @@ pub const RVL_BOTH_WAYS: u32 = 0;
 pub const RVL_OUTBOUND_ONLY: u32 = 1;
 /// It is about packets that arrive: SPD-I.
 pub const RVL_INBOUND_ONLY: u32 = 2;
-
-/// ESP around a whole packet, in a new IP header.
-pub const RVL_TUNNEL: u32 = 0;
-/// ESP behind the IP header of the packet.
-pub const RVL_TRANSPORT: u32 = 1;
-
-/// When an SA is to be replaced and when it goes out of use. 0 is no limit.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct RvlLifetime {
-    /// Replace after this many seconds.
-    pub soft_seconds: u64,
-    /// Replace after this many bytes of payload.
-    pub soft_bytes: u64,
-    /// Replace after this many packets.
-    pub soft_packets: u64,
-    /// End after this many seconds.
-    pub hard_seconds: u64,
-    /// End after this many bytes of payload.
-    pub hard_bytes: u64,
-    /// End after this many packets.
-    pub hard_packets: u64,
-}
 
 /// One entry of the SPD. Selectors are given as for outbound packets.
 #[repr(C)]
@@ -111,26 +86,10 @@ pub extern "C" fn rvl_delete_policy(engine: RvlHandle, id: u32) -> RvlStatus {
 /// # Safety
 /// As [`fill`].
 pub(crate) unsafe fn parse(policy: &RvlPolicy) -> Result<Policy, RvlStatus> {
-    let mut out = blank();
+    let mut out = blank_policy();
     // SAFETY: the caller's promise.
     unsafe { fill(&mut out, policy)? };
     Ok(out)
-}
-
-/// No policy, with room for any.
-pub(crate) fn blank() -> Policy {
-    /// The digits of a number.
-    const NAME_ROOM: usize = 10;
-    Policy {
-        id: PolicyId(0),
-        name: String::with_capacity(NAME_ROOM),
-        domain: Domain(0),
-        priority: 0,
-        local: Vec::with_capacity(1),
-        remote: Vec::with_capacity(1),
-        action: Action::Discard,
-        ways: Ways::Both,
-    }
 }
 
 /// # Safety
@@ -175,28 +134,4 @@ unsafe fn fill(out: &mut Policy, policy: &RvlPolicy) -> Result<(), RvlStatus> {
     (out.id, out.domain, out.priority) = (PolicyId(policy.id), Domain(policy.domain), policy.priority);
     (out.action, out.ways) = (action, ways);
     Ok(())
-}
-
-pub(crate) fn mode(number: u32) -> Result<Mode, RvlStatus> {
-    match number {
-        RVL_TUNNEL => Ok(Mode::Tunnel),
-        RVL_TRANSPORT => Ok(Mode::Transport),
-        _ => Err(RvlStatus::BadParam),
-    }
-}
-
-impl From<RvlLifetime> for Lifetime {
-    fn from(given: RvlLifetime) -> Self {
-        let some = |limit: u64| (limit > 0).then_some(limit);
-        let limits = |seconds, bytes, packets| Limits {
-            time: some(seconds).map(Duration::from_secs),
-            bytes: some(bytes),
-            packets: some(packets),
-        };
-        Lifetime {
-            soft: limits(given.soft_seconds, given.soft_bytes, given.soft_packets),
-            hard: limits(given.hard_seconds, given.hard_bytes, given.hard_packets),
-            idle: None,
-        }
-    }
 }

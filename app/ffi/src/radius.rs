@@ -13,8 +13,9 @@ use ravelin_radius_client::{LANES, Lane};
 use crate::RvlStatus;
 use crate::engine::instant;
 use crate::handle::{self, RvlHandle, call};
-use crate::ike::{Ike, RvlEndpoint};
+use crate::ike::Ike;
 use crate::sys;
+use crate::traffic::RvlEndpoint;
 
 /// Sockets that are wanted for one RADIUS server at most: `socket` of an output is below it.
 pub const RVL_RADIUS_SOCKETS: u32 = 16;

@@ -3,23 +3,12 @@
 use ravelin_engine::{Chain, Completion, Label, Request};
 use ravelin_types::policy::Domain;
 
+use crate::RvlStatus;
 use crate::engine::{Engine, instant};
 use crate::handle::{self, RvlHandle, call};
 use crate::packet::{RvlResult, mark, mark_number};
-use crate::sys::{self, Out};
-use crate::{RvlStatus, sa};
-
-pub(crate) use crate::sys::{Buffer, Pieces};
-
-/// One buffer of a chain.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct RvlPiece {
-    /// Its bytes.
-    pub data: *const u8,
-    /// How many.
-    pub length: usize,
-}
+use crate::sys::{self, Buffer, Out, Pieces};
+use crate::traffic::{self, RvlPiece};
 
 /// A packet to be processed. The pieces and the result buffer belong to the library until the completion is polled or the
 /// engine is freed.
@@ -81,7 +70,7 @@ pub unsafe extern "C" fn rvl_submit(engine: RvlHandle, request: *const RvlReques
             (Pieces::new(given.pieces, given.piece_count)?, Buffer::new(given.result, given.result_capacity)?)
         };
         let label = Label { token: given.token, domain: Domain(given.domain), mark: mark(given.mark)? };
-        let request = Request { direction: sa::direction(given.direction)?, source, result, label };
+        let request = Request { direction: traffic::direction(given.direction)?, source, result, label };
         handle::with(engine, |engine: &mut Engine| {
             engine.submit(request, instant(now)).map_err(|_| RvlStatus::OutOfReqs)
         })

@@ -1,28 +1,18 @@
 //! Security associations keyed by hand.
 
 use std::ffi::c_char;
-use std::net::Ipv4Addr;
 
+use ravelin_types::Spi;
 use ravelin_types::dataplane::DataPlaneOp;
-use ravelin_types::lifetime::Lifetime;
-use ravelin_types::options::SaOptions;
-use ravelin_types::policy::{Mode, PolicyId};
-use ravelin_types::proposal::EspSuite;
-use ravelin_types::sa::{Direction, Encap, SaId, SaKeys, SaLookup, SaParams};
+use ravelin_types::policy::PolicyId;
+use ravelin_types::sa::{Direction, Encap, SaId, SaParams};
 use ravelin_types::selector::TrafficSelector;
-use ravelin_types::transform::{EncrId, IntegId, SnId};
-use ravelin_types::{Secret, Spi};
 
 use crate::engine::{Engine, instant};
 use crate::handle::{self, RvlHandle, call};
 use crate::options::RvlOptions;
-use crate::policy::{RvlLifetime, mode};
-use crate::{RvlStatus, crypto, sys, text};
-
-/// This host sends.
-pub const RVL_OUTBOUND: u32 = 0;
-/// This host receives.
-pub const RVL_INBOUND: u32 = 1;
+use crate::protection::{RvlLifetime, mode};
+use crate::{RvlStatus, crypto, sys, text, traffic};
 
 /// One ESP SA. It carries what `source` and `destination` select, both null for everything.
 #[repr(C)]
@@ -98,17 +88,9 @@ pub unsafe extern "C" fn rvl_delete_sa(engine: RvlHandle, direction: u32, spi: u
     call(|| {
         // SAFETY: the caller's promise.
         let to = unsafe { sys::text(to)? }.ok_or(RvlStatus::Null)?;
-        let id = SaId { direction: self::direction(direction)?, dst: text::address(to)?, src: None, spi: Spi(spi) };
+        let id = SaId { direction: traffic::direction(direction)?, dst: text::address(to)?, src: None, spi: Spi(spi) };
         handle::with(engine, |engine: &mut Engine| Ok(engine.apply(&DataPlaneOp::DeleteSa(id), instant(0))?))
     })
-}
-
-pub(crate) fn direction(number: u32) -> Result<Direction, RvlStatus> {
-    match number {
-        RVL_OUTBOUND => Ok(Direction::Outbound),
-        RVL_INBOUND => Ok(Direction::Inbound),
-        _ => Err(RvlStatus::BadParam),
-    }
 }
 
 /// # Safety
@@ -130,7 +112,7 @@ unsafe fn fill(params: &mut SaParams, sa: &RvlSa) -> Result<(), RvlStatus> {
     if sa.spi < 256 {
         return Err(RvlStatus::BadEspSpi);
     }
-    let direction = direction(sa.direction)?;
+    let direction = traffic::direction(sa.direction)?;
     let (from, to) = (text::address(required(sa.from)?)?, text::address(required(sa.to)?)?);
     let (local, remote) = match direction {
         Direction::Outbound => (source, destination),
@@ -138,7 +120,7 @@ unsafe fn fill(params: &mut SaParams, sa: &RvlSa) -> Result<(), RvlStatus> {
     };
     select(&mut params.local_ts, local, sa.protocol)?;
     select(&mut params.remote_ts, remote, sa.protocol)?;
-    let suite = suite(required(sa.encryption)?, integrity, sa.extended_sequence)?;
+    let suite = crypto::suite(required(sa.encryption)?, integrity, sa.extended_sequence)?;
     let encap = match (sa.source_port, sa.destination_port) {
         (0, 0) => None,
         (0, _) | (_, 0) => return Err(RvlStatus::BadPortNumber),
@@ -165,54 +147,4 @@ fn select(selectors: &mut Vec<TrafficSelector>, id: Option<&str>, protocol: u8) 
         }
     }
     Ok(())
-}
-
-/// A suite of ESP by the names of its algorithms.
-pub(crate) fn suite(encryption: &str, integrity: Option<&str>, extended_sequence: u8) -> Result<EspSuite, RvlStatus> {
-    let (encr, bits) = text::encryption(encryption)?;
-    Ok(EspSuite {
-        encr,
-        encr_key_bits: match bits {
-            Some(bits) => bits,
-            None => fixed_key_bits(encr)?,
-        },
-        integ: integrity.map_or(Ok(IntegId::NONE), text::integrity)?,
-        sn: match extended_sequence {
-            0 => SnId::SEQUENTIAL_32,
-            1 => SnId::PARTIAL_64,
-            _ => return Err(RvlStatus::BadParam),
-        },
-    })
-}
-
-/// No SA, with room for any.
-pub(crate) fn blank() -> SaParams {
-    const KEY_ROOM: usize = 64;
-    let none = EspSuite { encr: EncrId::NULL, encr_key_bits: 0, integ: IntegId::NONE, sn: SnId::SEQUENTIAL_32 };
-    let key = || Secret::with_capacity(KEY_ROOM);
-    SaParams {
-        direction: Direction::Outbound,
-        spi: Spi(0),
-        pair: Spi(0),
-        lookup: SaLookup::Spi,
-        src: Ipv4Addr::UNSPECIFIED.into(),
-        dst: Ipv4Addr::UNSPECIFIED.into(),
-        mode: Mode::Tunnel,
-        encap: None,
-        original: None,
-        suite: none.into(),
-        keys: SaKeys { encr: key(), integ: key(), ah: Secret::default() },
-        policy: PolicyId(0),
-        local_ts: Vec::with_capacity(2),
-        remote_ts: Vec::with_capacity(2),
-        lifetime: Lifetime::default(),
-        replay_window: 0,
-        options: SaOptions::default(),
-    }
-}
-
-/// The key length of a cipher that has only one.
-fn fixed_key_bits(encr: EncrId) -> Result<u16, RvlStatus> {
-    let alg = crypto::provider().encr(encr).ok_or(RvlStatus::UnknownAlgorithm)?;
-    alg.key_bits().first().copied().ok_or(RvlStatus::UnknownAlgorithm)
 }

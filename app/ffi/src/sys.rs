@@ -5,9 +5,7 @@ use std::ffi::{CStr, c_char, c_void};
 use ravelin_crypto::SecureRandom;
 
 use crate::RvlStatus;
-use crate::accelerator::{RvlAcceleratedSa, RvlAccelerator, RvlJob};
-use crate::packet::RvlAddress;
-use crate::requests::RvlPiece;
+use crate::traffic::RvlPiece;
 
 /// Fills `out` with `len` unpredictable bytes and returns 0; anything else is a failure, which ends the use of the
 /// handle. It must not call functions of this library.
@@ -236,42 +234,5 @@ impl AsMut<[u8]> for Buffer {
     fn as_mut(&mut self) -> &mut [u8] {
         // SAFETY: checked and promised where it was made.
         unsafe { slice_mut(self.start, self.len) }.unwrap_or_default()
-    }
-}
-
-/// The callbacks of the caller's hardware, none of them null.
-pub struct Calls {
-    context: *mut c_void,
-    add: unsafe extern "C" fn(*mut c_void, *const RvlAcceleratedSa) -> u32,
-    remove: unsafe extern "C" fn(*mut c_void, u32, u32, *const RvlAddress),
-    submit: unsafe extern "C" fn(*mut c_void, *const RvlJob) -> i32,
-}
-
-// SAFETY: the header asks for functions that may be called from whichever thread uses the handle.
-unsafe impl Send for Calls {}
-
-impl Calls {
-    /// # Safety
-    /// The functions keep the promise of [`RvlAccelerator`] for as long as this lives.
-    pub unsafe fn new(accelerator: &RvlAccelerator) -> Result<Self, RvlStatus> {
-        let RvlAccelerator { context, add, remove, submit } = *accelerator;
-        let functions = add.zip(remove).zip(submit).ok_or(RvlStatus::Null)?;
-        let ((add, remove), submit) = functions;
-        Ok(Calls { context, add, remove, submit })
-    }
-
-    pub fn add(&self, sa: &RvlAcceleratedSa) -> u32 {
-        // SAFETY: promised where it was made.
-        unsafe { (self.add)(self.context, sa) }
-    }
-
-    pub fn remove(&self, direction: u32, spi: u32, to: &RvlAddress) {
-        // SAFETY: as above.
-        unsafe { (self.remove)(self.context, direction, spi, to) }
-    }
-
-    pub fn submit(&self, job: &RvlJob) -> i32 {
-        // SAFETY: as above.
-        unsafe { (self.submit)(self.context, job) }
     }
 }

@@ -16,11 +16,13 @@ use ravelin_ffi::handle::RvlHandle;
 use ravelin_ffi::ike::*;
 use ravelin_ffi::ike_output::RvlIkeOutput;
 use ravelin_ffi::options::RvlOptions;
-use ravelin_ffi::packet::{RvlAddress, RvlPacket, RvlResult, rvl_decapsulate, rvl_encapsulate};
-use ravelin_ffi::policy::{RvlLifetime, RvlPolicy, rvl_add_policy, rvl_delete_policy};
+use ravelin_ffi::packet::{RvlPacket, RvlResult, rvl_decapsulate, rvl_encapsulate};
+use ravelin_ffi::policy::{RvlPolicy, rvl_add_policy, rvl_delete_policy};
+use ravelin_ffi::protection::RvlLifetime;
 use ravelin_ffi::remote::{RvlRemote, rvl_ike_add_remote, rvl_ike_delete_remote};
-use ravelin_ffi::requests::{RvlCompletion, RvlPiece, RvlRequest, rvl_complete, rvl_submit};
+use ravelin_ffi::requests::{RvlCompletion, RvlRequest, rvl_complete, rvl_submit};
 use ravelin_ffi::sa::{RvlSa, rvl_add_sa, rvl_delete_sa};
+use ravelin_ffi::traffic::{RvlAddress, RvlEndpoint, RvlPiece};
 
 const CALLS: usize = 64;
 const GUARD: usize = 64;
