@@ -228,7 +228,7 @@ impl Error {
             }
             Error::WrongKe(method) => (Part::KeyExchange, vec![], vec![method.to_string()]),
             Error::BadPublicValue => {
-                (Part::KeyExchange, vec!["a public value that is no valid element of its group".into()], vec![])
+                (Part::Protocol, vec!["a public value that is no valid element of its group".into()], vec![])
             }
             Error::Temporary | Error::PutOff => {
                 (Part::Refused, vec![NotifyType::TEMPORARY_FAILURE.to_string()], vec![])

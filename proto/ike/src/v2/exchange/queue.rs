@@ -38,10 +38,12 @@ use crate::v2::phase::established::{Established, Stage};
 use crate::want::Want;
 
 impl Established {
-    /// Adds a task unless the same is waiting.
+    /// Adds a task unless the same is waiting, which waits no longer for a time when this one does not.
     pub(crate) fn add_task(&mut self, task: Task) {
-        if !self.tasks.iter().any(|other| other.what == task.what) {
-            self.tasks.push_back(task);
+        match self.tasks.iter_mut().find(|other| other.what == task.what) {
+            Some(other) if task.at.is_none() => other.at = None,
+            Some(_) => {}
+            None => self.tasks.push_back(task),
         }
     }
 

@@ -176,7 +176,7 @@ fn bad_key_exchange_values_make_no_sa() {
         let sa = peer::sa_of(ike_proposal(KeMethod::CURVE25519), IkeSpi(0xab).into());
         peer.answer(&mut host, ExchangeType::CREATE_CHILD_SA, id, &[sa, peer::nonce(&[9; 32]), ke]);
         // The peer holds an IKE SA that cannot be used, so all of it is given up: <-- HDR, SK {D(IKE)}
-        host.failure(Part::KeyExchange);
+        host.failure(Part::Protocol);
         let (_, asked) = peer.asked(&mut host);
         assert_eq!(asked, [Payload::Delete(Delete::Ike)]);
         assert_eq!(host.endpoint.ike_sas().len(), 1);

@@ -133,8 +133,14 @@ fn a_rekey_does_not_narrow_the_selectors() {
         assert!(failure.theirs[0].contains("narrower selectors"), "{failure}");
         assert_eq!((host.child().inbound, host.child().outbound, host.child().state), (old, FIRST, "INSTALLED"));
         // The peer has one that we have not: --> HDR, SK {D(ESP, SPI)}
-        let (_, asked) = peer.asked(&mut host);
+        let (id, asked) = peer.asked(&mut host);
         assert_eq!(peer::deleted(&asked).len(), 1);
+        peer.answer(&mut host, ExchangeType::INFORMATIONAL, id, &[]);
+        // The next attempt is later, unless somebody wants it now.
+        assert!(host.sent.is_empty());
+        host.command(Command::RekeyChild(POLICY));
+        let (_, asked) = peer.asked(&mut host);
+        assert!(notifies(&asked).contains(&NotifyType::REKEY_SA));
     }
 }
 
