@@ -9,7 +9,9 @@ use std::time::Duration;
 use ravelin_crypto::signature::PrivateKey;
 use ravelin_crypto::{CryptoProvider, SecureRandom};
 use ravelin_eap::{Forgetful, Tools};
-use ravelin_ike::config::{IkeVersion, Liveness, LocalAuth, RemoteAuth, Retransmission, Rounds};
+use ravelin_ike::config::{
+    IdPattern, IkeVersion, Liveness, LocalAuth, Open, OwnedKey, RemoteAuth, Retransmission, Rounds,
+};
 use ravelin_ike::explain::{Failure, Part};
 use ravelin_ike::view::{ChildSaView, IkeSaView};
 use ravelin_ike::{
@@ -523,6 +525,20 @@ pub fn config(local: &str, peer: &str) -> Config {
         policies: vec![policy(POLICY, Mode::Tunnel, local, peer)],
         ..Config::default()
     }
+}
+
+/// Takes whoever has the key, at any address, with that address as its selector.
+pub fn for_anybody(config: &mut Config) {
+    let remote = &mut config.remotes[0];
+    remote.remote = ip("0.0.0.0");
+    remote.open = Open {
+        from: vec![ip("0.0.0.0")..=ip("255.255.255.255")],
+        peers: Some(IdPattern::Any),
+        keys: Some(Arc::from([OwnedKey { owners: Vec::new(), secret: SECRET.into() }])),
+        ..Open::default()
+    };
+    config.policies[0].policy.remote = Vec::new();
+    config.policies[0].dynamic.remote = vec![TrafficSelector::any_v4()];
 }
 
 pub fn set_mode(config: &mut Config, mode: Mode) {

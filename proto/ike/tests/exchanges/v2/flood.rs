@@ -1,11 +1,8 @@
 //! IKE_SA_INIT requests from addresses that nobody has, without end.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use ravelin_ike::config::{IdPattern, Open, OwnedKey};
-use ravelin_ike::{Command, Config, Transmit, limits};
-use ravelin_types::selector::TrafficSelector;
+use ravelin_ike::{Command, Transmit, limits};
 
 use crate::lab::*;
 use crate::v2::peer::{self, Peer};
@@ -51,20 +48,6 @@ impl Strangers {
         }
         host.sent.append(&mut others);
     }
-}
-
-/// Its remote takes whoever has the key.
-fn for_anybody(config: &mut Config) {
-    let remote = &mut config.remotes[0];
-    remote.remote = ip("0.0.0.0");
-    remote.open = Open {
-        from: vec![ip("0.0.0.0")..=ip("255.255.255.255")],
-        peers: Some(IdPattern::Any),
-        keys: Some(Arc::from([OwnedKey { owners: Vec::new(), secret: SECRET.into() }])),
-        ..Open::default()
-    };
-    config.policies[0].policy.remote = Vec::new();
-    config.policies[0].dynamic.remote = vec![TrafficSelector::any_v4()];
 }
 
 // RFC 7296 §2.6: nothing is kept for a stranger that has not shown that it receives; whoever has gets in at once.

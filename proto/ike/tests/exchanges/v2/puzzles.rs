@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ravelin_ike::config::{IdPattern, Open, OwnedKey};
 use ravelin_ike::explain::Part;
 use ravelin_ike::{Answer, Command, Config, Input, Puzzle, Question, Transmit, limits};
 use ravelin_types::selector::TrafficSelector;
@@ -20,16 +19,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// A host at B that takes anybody, and has strangers work.
 fn gateway() -> Host {
     let mut config = config(B, A);
-    let remote = &mut config.remotes[0];
-    remote.remote = ip("0.0.0.0");
-    remote.open = Open {
-        from: vec![ip("0.0.0.0")..=ip("255.255.255.255")],
-        peers: Some(IdPattern::Any),
-        keys: Some(Arc::from([OwnedKey { owners: Vec::new(), secret: SECRET.into() }])),
-        ..Open::default()
-    };
-    config.policies[0].policy.remote = Vec::new();
-    config.policies[0].dynamic.remote = vec![TrafficSelector::any_v4()];
+    for_anybody(&mut config);
     let mut host = Host::new(config, 2);
     host.endpoint = host.endpoint.with_puzzles(limits::PUZZLE_BITS);
     host
