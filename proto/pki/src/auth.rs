@@ -6,6 +6,7 @@
 //!   otherwise              methods 1, 3, 9, 10, 11 by the kind of key: | signature |
 //! ```
 
+use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec;
@@ -244,8 +245,8 @@ impl Trust {
         crls.extend_from_slice(world.crls);
         let answers = self.answers(claim.certificates, &sent, world, crypto);
         let rules = self.rules(World { crls: &crls, answers: &answers, ..world });
-        let (leaf, path) = self.chain(Some(claim.identity), &sent, &rules, crypto)?;
-        self.verify(&*path::key(&leaf, crypto)?, claim)?;
+        let Judged { leaf, key, path } = self.chain(Some(claim.identity), &sent, &rules, crypto)?;
+        self.verify(&*key, claim)?;
         self.membership.check(&leaf, &attributes(claim), &rules, crypto)?;
         Ok(path)
     }
@@ -273,7 +274,7 @@ impl Trust {
     fn unasked(&self, sent: &[&[u8]], world: World<'_>, crypto: &CryptoProvider) -> Option<Path> {
         let rules = self.rules(World { crls: &[], answers: &[], ..world });
         let revocation = Revocation { demand: Demand::Relaxed, ..rules.revocation };
-        self.chain(None, sent, &Rules { revocation, ..rules }, crypto).ok()?.1
+        self.chain(None, sent, &Rules { revocation, ..rules }, crypto).ok()?.path
     }
 
     /// The answers that are known, and those that the peer has from its responder (RFC 4806 §4.1).
@@ -313,17 +314,17 @@ impl Trust {
         crypto: &CryptoProvider,
     ) -> Result<Certificate, Refusal> {
         let rules = Rules { usage, ..self.rules(world) };
-        self.chain(identity, sent, &rules, crypto).map(|(leaf, _)| leaf)
+        self.chain(identity, sent, &rules, crypto).map(|judged| judged.leaf)
     }
 
-    /// The peer's own certificate, and its path; none where it is trusted by itself.
+    /// What the certificates of a peer are good for.
     fn chain(
         &self,
         identity: Option<&Identity>,
         sent: &[&[u8]],
         rules: &Rules<'_>,
         crypto: &CryptoProvider,
-    ) -> Result<(Certificate, Option<Path>), Refusal> {
+    ) -> Result<Judged, Refusal> {
         if sent.len() > limits::PEER_CERTIFICATES {
             return Err(Fault::TooMuch("certificates of a peer").into());
         }
@@ -333,7 +334,7 @@ impl Trust {
         let mut others: Vec<Certificate> = rest.iter().filter_map(|der| rules.memory.parse(der).ok()).collect();
         others.extend_from_slice(&self.others);
         if self.pinned.is_empty() {
-            let path = path::find(&leaf, &others, &self.anchors, rules, crypto)?;
+            let (path, key) = path::find(&leaf, &others, &self.anchors, rules, crypto)?;
             if let Some(through) = &self.through
                 && !path.0.iter().skip(1).any(|authority| authority.subject().is(through))
             {
@@ -351,10 +352,10 @@ impl Trust {
             if let Some(identity) = identity {
                 names::check(identity, &leaf)?;
             }
-            Ok((leaf, Some(path)))
+            Ok(Judged { leaf, key, path: Some(path) })
         } else if self.pinned.contains(&leaf) {
-            path::check_alone(&leaf, rules, crypto)?;
-            Ok((leaf, None))
+            let key = path::check_alone(&leaf, rules, crypto)?;
+            Ok(Judged { leaf, key, path: None })
         } else {
             Err(Fault::NotPinned(leaf.names()).into())
         }
@@ -370,9 +371,9 @@ impl Trust {
         let rules = self.rules(world);
         let mut refusal = Refusal::Certificate(Fault::None);
         for certificate in &self.pinned {
+            let member = || self.membership.check(certificate, &attributes(claim), &rules, crypto);
             let judged = path::check_alone(certificate, &rules, crypto)
-                .and_then(|()| self.membership.check(certificate, &attributes(claim), &rules, crypto))
-                .and_then(|()| path::key(certificate, crypto))
+                .and_then(|key| member().map(|()| key))
                 .map_err(Refusal::from)
                 .and_then(|key| self.verify(&*key, claim));
             match judged {
@@ -476,6 +477,15 @@ impl Trust {
         }
         Ok((schemes, signature))
     }
+}
+
+/// What is known of a peer whose certificates are good.
+struct Judged {
+    /// Its own.
+    leaf: Certificate,
+    key: Box<dyn PublicKey>,
+    /// None where the certificate is trusted by itself.
+    path: Option<Path>,
 }
 
 /// The attribute certificates that a peer brings.

@@ -110,9 +110,8 @@ impl Certificate {
             return Err(Fault::TooMuch("bytes of a certificate"));
         }
         let [tbs, algorithm, signature] = Signed::split(der)?;
-        let decoded =
-            x509_cert::Certificate::from_der(der).map_err(|_| Fault::Malformed("it is not as RFC 5280 has it"))?;
-        let inner = decoded.tbs_certificate();
+        let inner =
+            x509_cert::TbsCertificate::from_der(&tbs).map_err(|_| Fault::Malformed("it is not as RFC 5280 has it"))?;
         let encoded = |value: der::Result<Vec<u8>>| value.map_err(|_| Fault::Malformed("a part cannot be encoded"));
         // RFC 5280 §4.1.1.2: the algorithm stands inside what is signed as well, and must be the same.
         if encoded(inner.signature().to_der())? != algorithm {

@@ -65,7 +65,7 @@ pub struct Rules<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Path(pub Vec<Certificate>);
 
-/// Finds a valid path from `leaf` to one of `anchors`, with the help of `others`.
+/// Finds a valid path from `leaf` to one of `anchors`, with the help of `others`; and the key of `leaf`, which was readied for that.
 ///
 /// # Errors
 /// The fault of the way that got furthest.
@@ -75,36 +75,78 @@ pub fn find(
     anchors: &[Certificate],
     rules: &Rules<'_>,
     crypto: &CryptoProvider,
-) -> Result<Path, Fault> {
-    let mut search = Search { others, anchors, rules, crypto, signatures: 0, fault: None };
+) -> Result<(Path, Box<dyn PublicKey>), Fault> {
+    let mut search = Search { others, anchors, rules, keys: Keys::new(crypto), signatures: 0, fault: None };
     let mut chain = Vec::from([leaf.clone()]);
-    if anchors.contains(leaf) {
-        return search.validate(&chain).map(|()| Path(chain));
-    }
-    match search.extend(&mut chain) {
-        Some(path) => {
-            rules.memory.keep(&path);
-            Ok(path)
-        }
-        None => Err(search.fault.map_or(Fault::None, |(_, fault)| fault)),
-    }
+    let path = if anchors.contains(leaf) {
+        search.validate(&chain)?;
+        Path(chain)
+    } else {
+        let found = search.extend(&mut chain);
+        let path = found.ok_or_else(|| search.fault.take().map_or(Fault::None, |(_, fault)| fault))?;
+        rules.memory.keep(&path);
+        path
+    };
+    Ok((path, search.keys.take(leaf)?))
 }
 
-/// Checks what holds for a certificate by itself, which is trusted because it is configured: its time, key and usage.
+/// Checks what holds for a certificate by itself, which is trusted because it is configured: its time, usage and key, which is
+/// given.
 ///
 /// # Errors
 /// Its fault.
-pub fn check_alone(certificate: &Certificate, rules: &Rules<'_>, crypto: &CryptoProvider) -> Result<(), Fault> {
+pub fn check_alone(
+    certificate: &Certificate,
+    rules: &Rules<'_>,
+    crypto: &CryptoProvider,
+) -> Result<Box<dyn PublicKey>, Fault> {
     check_time(certificate, rules)?;
     check_usage(certificate, rules)?;
-    check_key(certificate, rules, crypto)
+    let key = key(certificate, crypto)?;
+    check_key(certificate, &*key, rules)?;
+    Ok(key)
+}
+
+/// Keys of certificates, each readied once.
+struct Keys<'a> {
+    crypto: &'a CryptoProvider,
+    ready: Vec<(Certificate, Box<dyn PublicKey>)>,
+}
+
+impl<'a> Keys<'a> {
+    fn new(crypto: &'a CryptoProvider) -> Self {
+        Keys { crypto, ready: Vec::new() }
+    }
+
+    fn position(&self, of: &Certificate) -> Option<usize> {
+        self.ready.iter().position(|(certificate, _)| certificate == of)
+    }
+
+    fn of(&mut self, certificate: &Certificate) -> Result<&dyn PublicKey, Fault> {
+        let at = match self.position(certificate) {
+            Some(at) => at,
+            None => {
+                self.ready.push((certificate.clone(), key(certificate, self.crypto)?));
+                self.ready.len() - 1
+            }
+        };
+        Ok(&*self.ready[at].1)
+    }
+
+    /// The key of a certificate, which is not here any more then.
+    fn take(&mut self, certificate: &Certificate) -> Result<Box<dyn PublicKey>, Fault> {
+        match self.position(certificate) {
+            Some(at) => Ok(self.ready.swap_remove(at).1),
+            None => key(certificate, self.crypto),
+        }
+    }
 }
 
 struct Search<'a> {
     others: &'a [Certificate],
     anchors: &'a [Certificate],
     rules: &'a Rules<'a>,
-    crypto: &'a CryptoProvider,
+    keys: Keys<'a>,
     signatures: usize,
     /// The fault of the longest way so far, with its rank.
     fault: Option<(usize, Fault)>,
@@ -166,15 +208,16 @@ impl Search<'_> {
         }
         self.signatures += 1;
         let (Rules { restrictions, memory, .. }, subject) = (self.rules, || certificate.subject().to_string());
-        let signed @ (_, algorithm, _) = certificate.signed();
-        match memory.knows(certificate, issuer) {
-            true => accepted(algorithm, &subject, restrictions).map(|_| ()),
-            false => check_signed(signed, &subject, issuer, restrictions, self.crypto),
+        let (tbs, algorithm, signature) = certificate.signed();
+        let scheme = accepted(algorithm, &subject, restrictions)?;
+        if memory.knows(certificate, issuer) {
+            return Ok(());
         }
+        self.keys.of(issuer)?.verify(scheme, tbs, signature).map_err(|_| Fault::BadSignature(subject()))
     }
 
     /// RFC 5280 §6.1.2 to §6.1.5. Signatures and issuers were checked when the path was built.
-    fn validate(&self, chain: &[Certificate]) -> Result<(), Fault> {
+    fn validate(&mut self, chain: &[Certificate]) -> Result<(), Fault> {
         let below = chain.len() - 1;
         let mut constraints = Constraints::default();
         let mut policies = policy::State::new(below, !self.rules.policies.is_empty());
@@ -183,7 +226,7 @@ impl Search<'_> {
             let subject = || certificate.subject().to_string();
             let (last, anchor) = (at == 0, at == below);
             check_time(certificate, self.rules)?;
-            check_key(certificate, self.rules, self.crypto)?;
+            check_key(certificate, self.keys.of(certificate)?, self.rules)?;
             if let Some(unknown) = certificate.extensions().unknown {
                 return Err(Fault::CriticalExtension(subject(), unknown));
             }
@@ -218,7 +261,7 @@ impl Search<'_> {
         if below > 0 && !policies.end(leaf, self.rules.policies) {
             return Err(Fault::Policy(leaf.subject().to_string()));
         }
-        (0..below).try_for_each(|at| revocation::check(chain, at, self.rules, self.crypto))
+        (0..below).try_for_each(|at| revocation::check(chain, at, self.rules, self.keys.crypto))
     }
 }
 
@@ -271,10 +314,10 @@ pub(crate) fn known(algorithm: &[u8]) -> Result<SignatureScheme, String> {
 }
 
 /// Whether the key of a certificate is accepted, in general and here.
-fn check_key(certificate: &Certificate, rules: &Rules<'_>, crypto: &CryptoProvider) -> Result<(), Fault> {
+fn check_key(certificate: &Certificate, key: &dyn PublicKey, rules: &Rules<'_>) -> Result<(), Fault> {
     let restrictions = rules.restrictions;
     let subject = || certificate.subject().to_string();
-    restrictions.key(key(certificate, crypto)?.kind()).map_err(|kind| match restrictions.any() {
+    restrictions.key(key.kind()).map_err(|kind| match restrictions.any() {
         true => Fault::Restricted(subject(), alloc::format!("has a key of {kind}"), restrictions.words.clone()),
         false => Fault::WeakKey(subject(), kind),
     })

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use ravelin_crypto::signature::{KeyKind, PrivateKey, PublicKey, SignatureScheme, Signatures};
 use ravelin_crypto::{BadKey, CryptoProvider, Forged};
 use ravelin_crypto_aws_lc::provider;
-use ravelin_pki::auth::{Refusal, Trust, World};
+use ravelin_pki::auth::{Claim, Proof, Refusal, Trust, World};
 use ravelin_pki::memory::{Forgetful, Memory, Seen};
 use ravelin_pki::restriction::KeyRule;
 use ravelin_pki::{Certificate, Crl, Fault, Restrictions, Time, Usage, limits};
@@ -19,15 +19,17 @@ const NOW: Time = Time(1_780_272_000);
 
 thread_local! {
     static VERIFIED: Cell<usize> = const { Cell::new(0) };
+    static READIED: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Signatures of the provider, counted as they are verified.
+/// Signatures of the provider, counted as they are verified, and keys as they are readied.
 struct Counting;
 
 struct Key(Box<dyn PublicKey>);
 
 impl Signatures for Counting {
     fn public_key(&self, spki: &[u8]) -> Result<Box<dyn PublicKey>, BadKey> {
+        READIED.set(READIED.get() + 1);
         Ok(Box::new(Key(provider().signatures.unwrap().public_key(spki)?)))
     }
 
@@ -95,6 +97,24 @@ fn a_peer_that_comes_back_costs_no_signature_of_its_authorities() {
     let other = middle.peer("other", &["peer.example.org"], Kind::P256);
     assert_eq!(judge(&trust, &[&other.der, &middle.der], at(&memory)), (Ok(()), 1));
     assert_eq!(judge(&trust, &sent, at(&Forgetful)), (Ok(()), 2));
+}
+
+// Each is judged, and verifies the certificate below it; that of the peer verifies AUTH.
+#[test]
+fn each_key_is_readied_once_for_a_judgement() {
+    let [root, middle, peer] = family();
+    let crypto = CryptoProvider { signatures: Some(&Counting), ..provider() };
+    let certificates = [(4, peer.der.clone()), (4, middle.der.clone())];
+    let pinned = Trust { pinned: vec![Certificate::parse(&peer.der).unwrap()], ..Trust::default() };
+    for (trust, keys) in [(trust(&root), 3), (pinned, 1)] {
+        READIED.set(0);
+        let identity = &Identity::Fqdn("peer.example.org".into());
+        let proof = Proof { method: 9, data: vec![1; 64] };
+        let claim = Claim { identity, certificates: &certificates, proof: &proof, octets: b"octets" };
+        let judged = trust.judge(claim, at(&Forgetful), &crypto);
+        assert!(matches!(judged, Err(Refusal::Signature(_))), "{judged:?}");
+        assert_eq!(READIED.get(), keys);
+    }
 }
 
 #[test]

@@ -72,7 +72,7 @@ impl<P: Plane> Core<P> {
             .cloned()
             .chain(database.entries().iter().flat_map(|entry| entry.certificates.clone()))
             .collect();
-        let path =
+        let (path, _) =
             path::find(leaf, &others, &database.anchors(), &rules, &self.crypto).map_err(|fault| fault.to_string())?;
         let mut certificates = Message::new();
         for (at, certificate) in path.0.iter().enumerate() {
