@@ -14,6 +14,7 @@ use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::net::IpAddr;
 
 use ravelin_crypto::ikev2::{IkeAlgs, IkeKeys, Nonces, Skeyseed};
 use ravelin_pki::announce::Accepts;
@@ -129,21 +130,7 @@ fn answer(header: &Header, payloads: &Payloads, datagram: Datagram<'_>, core: &m
         return Ok(());
     }
     if candidates.is_empty() {
-        let theirs = payloads.sa().map(|offered| negotiate::lines(&offered.0)).unwrap_or_default();
-        let from = datagram.remote.ip();
-        let refusal = match core.remote_name(datagram.remote.ip()) {
-            Some(_)
-                if core
-                    .remotes()
-                    .iter()
-                    .all(|remote| !remote.is_at(from, &core.hosts) || remote.version.number() != 2) =>
-            {
-                Disagreement::new(Part::Role, theirs, vec!["IKEv1 only".into()])
-            }
-            Some(_) => Disagreement::new(Part::Role, theirs, vec!["initiate only".into()]),
-            None => Disagreement::new(Part::NoRemote, theirs, known(core)),
-        };
-        return Err(refusal.into());
+        return Err(nobody(payloads, datagram.remote.ip(), core).into());
     }
     let from = datagram.remote.ip();
     let half_open = core.table.half_open().total() + core.exchanging.strangers().total();
@@ -213,6 +200,17 @@ fn answer(header: &Header, payloads: &Payloads, datagram: Datagram<'_>, core: &m
     let ends = Ends { init_key: Some(key), ..ends };
     core.table.insert(Phase::InitAnswered(Box::new(phase)).with(ends));
     Ok(())
+}
+
+/// Why there is no remote for a peer at this address.
+fn nobody(payloads: &Payloads, from: IpAddr, core: &Core) -> Disagreement {
+    let theirs = payloads.sa().map(|offered| negotiate::lines(&offered.0)).unwrap_or_default();
+    if core.remote_name(from).is_none() {
+        return Disagreement::new(Part::NoRemote, theirs, known(core));
+    }
+    let mut here = core.remotes().iter().filter(|remote| remote.is_at(from, &core.hosts));
+    let ours = if here.all(|remote| remote.version.number() != 2) { "IKEv1 only" } else { "initiate only" };
+    Disagreement::new(Part::Role, theirs, vec![ours.into()])
 }
 
 /// The request came again. Until IKE_AUTH the answer is repeated, after it there is nobody to answer.
