@@ -27,9 +27,6 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-#[global_allocator]
-static MEMORY: ravelin_pages::LargePages = ravelin_pages::LargePages;
-
 fn main() -> ExitCode {
     match cli::Cli::try_parse() {
         Ok(cli) => cmd::run(cli),

@@ -13,8 +13,7 @@
 //! - `with 100000 SAs`: the time of a packet with that many SAs, each with keys, a policy and a flow of its own,
 //!   divided by the time of a packet with one SA. Each packet uses another SA than the one before: in turn, as they
 //!   were installed, or `at random`, where no prefetcher of the processor helps and all of the keys, which are more
-//!   than a cache holds, come from memory. `million` does so with a million, in two programs of its own: one with its memory as
-//!   the system gives it, and one that asks for pages of 2 MiB.
+//!   than a cache holds, come from memory.
 //! - `with 100000 policies`: the time to decide about a packet with that many policies that bypass or discard, divided
 //!   by the time with 10 of the same shapes: networks and hosts that overlap, with and without protocols and port
 //!   ranges. `the first packet of a flow` asks the classifier, `a packet of a known flow` the flow cache; `policy
@@ -39,15 +38,10 @@ use ravelin_types::transform::{EncrId, IntegId, SnId};
 use ravelin_types::{Instant, Secret, Spi};
 use ravelin_wire::ip::{protocol, v4};
 
-#[global_allocator]
-static MEMORY: ravelin_pages::LargePages = ravelin_pages::LargePages;
-
 const BATCH: usize = 64;
 /// What an mbuf holds of a packet.
 const PIECE: usize = 224;
 const MANY: u32 = 100_000;
-/// Says whether a program of a million SAs asks for large pages.
-const PAGES: &str = "RAVELIN_BENCH_PAGES";
 /// Batches of each kind behind one figure.
 const BATCHES: usize = 20_001;
 const LOCAL: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
@@ -77,23 +71,8 @@ fn main() {
         many_sas(portable, MANY);
     }
     if only.iter().any(|name| name == "million") {
-        match std::env::var(PAGES).as_deref() {
-            Ok(pages) => {
-                if pages == "large" {
-                    ravelin_pages::ask();
-                }
-                many_sas(portable, 1_000_000);
-            }
-            Err(_) => ["small", "large"].into_iter().for_each(in_pages),
-        }
+        many_sas(portable, 1_000_000);
     }
-}
-
-/// A million SAs in a program of its own, whose memory is in `small` or `large` pages.
-fn in_pages(pages: &str) {
-    let mut program = std::process::Command::new(std::env::current_exe().unwrap());
-    let status = program.arg("million").env(PAGES, pages).status().unwrap();
-    assert!(status.success(), "{status}");
 }
 
 fn against_the_cipher(provider: CryptoProvider) {
@@ -155,11 +134,7 @@ fn many_policies() {
 
 fn many_sas(provider: CryptoProvider, count: u32) {
     let (mut one, mut many) = (Node::new(1, provider, SUITE), Node::new(count, provider, SUITE));
-    println!(
-        "engine/memory: {} MiB with {count} SA pairs, their policies and flows; {} MiB of it in pages of 2 MiB",
-        memory_mib("Rss:"),
-        memory_mib("AnonHugePages:")
-    );
+    println!("engine/memory: {} MiB with {count} SA pairs, their policies and flows", resident_mib());
     // The first lap makes every flow known.
     let mut buffers = Buffers::new();
     (0..count as usize / BATCH).for_each(|_| _ = many.seal(&mut buffers, 64));
@@ -179,10 +154,10 @@ fn many_sas(provider: CryptoProvider, count: u32) {
     }
 }
 
-/// What of this program is in memory, all of it or a part, by the name that the system has for that.
-fn memory_mib(name: &str) -> u64 {
-    let parts = std::fs::read_to_string("/proc/self/smaps_rollup").unwrap_or_default();
-    let line = parts.lines().find_map(|line| line.strip_prefix(name));
+/// What of this program is in memory.
+fn resident_mib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib = line.and_then(|line| line.split_whitespace().next()).and_then(|number| number.parse::<u64>().ok());
     kib.unwrap_or_default() / 1024
 }

@@ -27,8 +27,6 @@ pub fn run_with(socket: PathBuf, args: DaemonArgs, accounts: Option<Accounts>) -
             return ExitCode::from(USAGE);
         }
     };
-    // Very many SAs are more than the processor knows the way to in small pages.
-    ravelin_pages::ask();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(false).init();
     let settings = Settings {
         socket,
