@@ -101,9 +101,9 @@ impl Lab {
                 plug(namespace, "s0", "eth0", "02:00:00:00:02:02")?;
             }
             Host::Guest(_) | Host::GuestRavelin(_) => {
-                // A connection whose other end went with its case is not to be ended on the wire of this one.
+                // A connection whose other end went with its case is not to be ended on the wire of this one, nor is its filter to stay.
                 swan.sh(&format!(
-                    "ip link set eth0 down; ss -HK state connected '( sport = :{0} or dport = :{0} )' >/dev/null",
+                    "[ ! -e /sys/module/nf_tables ] || nft flush ruleset; ip link set eth0 down; ss -HK state connected '( sport = :{0} or dport = :{0} )' >/dev/null",
                     traffic::PORT
                 ))?;
                 sh(&format!("ip link set {GUEST_WIRE} master {WIRE}"))?;
