@@ -50,8 +50,9 @@ pub enum DataPlaneOp {
         mtu: Option<u16>,
     },
     /// The next packet of an outbound SA has a sequence number so much higher than it would have had, and those between are used
-    /// by none (RFC 6311 §5.2). There are no more than there are: past the last one the SA sends nothing. Limits are about packets, so whoever skips many replaces the SA. A data plane whose
-    /// device gives out the numbers asks for another SA by [`DataPlaneEvent::SoftExpire`].
+    /// by none (RFC 6311 §5.2). There are no more than there are: past the last one the SA sends nothing. Limits are about packets, so
+    /// whoever skips many replaces the SA. A data plane whose device gives out the numbers asks for another SA by
+    /// [`DataPlaneEvent::SoftExpire`].
     SkipNumbers {
         /// The SA.
         id: SaId,

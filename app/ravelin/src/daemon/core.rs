@@ -328,11 +328,13 @@ impl<P: Plane> Core<P> {
     pub(super) fn end_ike(&mut self, commands: impl IntoIterator<Item = Command>, now: Instant) {
         let mut gone = self.endpoint.ike_sas();
         commands.into_iter().for_each(|command| self.command(command, now));
-        let left = self.endpoint.ike_sas();
-        gone.retain(|view| left.iter().all(|other| other.spis != view.spis));
-        let spis: Vec<_> = gone.iter().map(|view| view.spis).collect();
-        gone.retain(|view| left.iter().all(|other| other.remote != view.remote));
-        let remotes: Vec<_> = gone.into_iter().map(|view| view.remote).collect();
+        gone.retain(|view| [view.spis.0, view.spis.1].iter().all(|spi| self.endpoint.remote_of(*spi).is_none()));
+        if gone.is_empty() {
+            return;
+        }
+        let spis: BTreeSet<_> = gone.iter().map(|view| view.spis).collect();
+        let mut remotes: BTreeSet<_> = gone.into_iter().map(|view| view.remote).collect();
+        self.endpoint.ike_sas().iter().for_each(|view| _ = remotes.remove(&view.remote));
         let answers = self.waiting.gone(&spis, &remotes);
         self.answer_all(answers);
     }

@@ -72,7 +72,7 @@ impl Waiting {
     }
 
     /// The answers that the end of these IKE SAs brings, which ended without an event: with these remotes there is none left.
-    pub fn gone(&mut self, ike: &[(IkeSpi, IkeSpi)], remotes: &[String]) -> Vec<(ClientId, Message)> {
+    pub fn gone(&mut self, ike: &BTreeSet<(IkeSpi, IkeSpi)>, remotes: &BTreeSet<String>) -> Vec<(ClientId, Message)> {
         self.take(|waiter| match &mut waiter.goal {
             Goal::Gone(gone) => {
                 gone.ike.retain(|spis| !ike.contains(spis));
