@@ -131,7 +131,7 @@ impl Error {
             Error::CriticalPayload(kind) => Notify::new(NotifyType::UNSUPPORTED_CRITICAL_PAYLOAD, vec![kind.0]),
             Error::NoAgreement(disagreement) => plain(match disagreement.part {
                 // RFC 7296 §2.23.1: an SPD entry of the other mode counts as no entry for these selectors.
-                Part::TrafficSelectors | Part::Mode => NotifyType::TS_UNACCEPTABLE,
+                Part::TrafficSelectors | Part::Narrower | Part::Mode => NotifyType::TS_UNACCEPTABLE,
                 _ => NotifyType::NO_PROPOSAL_CHOSEN,
             }),
             Error::NotSingle(_) => plain(NotifyType::SINGLE_PAIR_REQUIRED),
@@ -353,6 +353,7 @@ fn advice(part: Part) -> &'static str {
         Part::IkeProposal | Part::ChildProposal => "give both sides a proposal in common",
         Part::KeyExchange => "give both sides a key exchange method in common",
         Part::TrafficSelectors => "make the selectors of the two policies overlap, mirrored",
+        Part::Narrower => "give both sides the selectors in use, or end the Child SA: ike terminate --child",
         Part::Mode => "give both policies the same mode",
         Part::InternalAddress => "give the server's remote a pool with addresses left, and let the client ask for one",
         Part::Identity => "make the identity expected here the one that the peer sends",

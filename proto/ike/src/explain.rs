@@ -91,6 +91,8 @@ pub enum Part {
     ChildProposal,
     /// Traffic selectors have nothing in common.
     TrafficSelectors,
+    /// A Child SA would carry less than the one that it is to replace (RFC 7296 §2.9.2).
+    Narrower,
     /// Transport or tunnel mode, or how packets go in a tunnel (RFC 9347).
     Mode,
     /// Internal addresses: none is left, or one side does not ask for any or give any.
@@ -160,6 +162,7 @@ impl fmt::Display for Part {
             Part::Ppk => "the post-quantum pre-shared keys do not meet",
             Part::ChildProposal => "the proposals for the Child SA have no algorithm set in common",
             Part::TrafficSelectors => "the traffic selectors have nothing in common",
+            Part::Narrower => "the new Child SA would have narrower selectors than the one that it is to replace",
             Part::Mode => "the two sides want different modes of the Child SA",
             Part::InternalAddress => "no internal address was assigned",
             Part::Identity => "the peer is not who the configuration expects",

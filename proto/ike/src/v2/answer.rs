@@ -1,5 +1,6 @@
 //! Being asked for a Child SA: the answer to an offer, and its payloads.
 
+use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -14,13 +15,14 @@ use ravelin_wire::ike::v2::{Notify, NotifyType, OfferedProposal, Payload, Sa, Ts
 use super::feature::{aggfrag, ipcomp, resources, virtual_link};
 use super::message::{Payloads, selectors};
 use super::offer::{fragments_notify, later_fragments, use_transport_mode};
-use crate::child::answer::{Wanted, candidates, find, more_possible};
+use crate::child::answer::{Found, Wanted, candidates, find, more_possible};
 use crate::child::offer::AH_THROUGH_NAT;
 use crate::child::{ChildSa, Terms, ipcomp as compression};
 use crate::children::Children;
 use crate::config::{ChildPolicy, Remote};
 use crate::context::Core;
-use crate::error::Error;
+use crate::error::{Disagreement, Error};
+use crate::explain::Part;
 use crate::ike_sa::Ends;
 use crate::negotiate::{self, ChildKe, Selectors};
 use crate::view::Labels;
@@ -61,6 +63,7 @@ impl ChildAnswer {
             None => candidates(core.policies(), (&remote.name, peer)),
         };
         let found = find(&policies, &wanted, &inside, ends)?;
+        old.map_or(Ok(()), |old| wanted.replaces(old, &found, ends))?;
         let more_possible = old.is_none() && more_possible(&found, &policies, &wanted, &inside, ends);
         *policy = Some(found.policy.policy.id);
 
@@ -160,6 +163,20 @@ impl Wanted {
         let sent = Selectors { initiator: selectors(payloads.tsi()?), responder: selectors(payloads.tsr()?) };
         let tfc_declined = payloads.notify(NotifyType::ESP_TFC_PADDING_NOT_SUPPORTED).is_some();
         Ok(Self::of(transport, sent, None, tfc_declined, ends))
+    }
+
+    /// RFC 7296 §2.9.2: what takes the place of a Child SA carries what that one carries, whoever has narrower selectors now.
+    fn replaces(&self, old: &ChildSa, found: &Found, ends: &Ends) -> Result<(), Error> {
+        let used = Selectors { initiator: old.terms.remote_ts.clone(), responder: old.terms.local_ts.clone() };
+        // With the addresses of now, where a NAT has changed them since.
+        let used = Wanted::of(found.mode == Mode::Transport, used, None, false, ends);
+        let used = used.in_mode(found.mode);
+        if used.within(&found.selectors) {
+            return Ok(());
+        }
+        let ours = [("in use", used), ("the new one would have", &found.selectors)];
+        let ours = ours.map(|(what, selectors)| format!("{what}: {}", selectors.lines().join(", ")));
+        Err(Disagreement::new(Part::Narrower, self.in_mode(found.mode).lines(), ours.to_vec()).into())
     }
 }
 

@@ -106,7 +106,7 @@ impl ChildOffer {
         }
         if self.replaces.is_some() && !self.selectors().within(&kept) {
             // RFC 7296 §2.9.2: what the old one carries would be dropped.
-            return Err(Error::Violation("a Child SA with narrower selectors than the one that it would replace"));
+            return Err(Disagreement::new(Part::Narrower, kept.lines(), self.selectors().lines()).into());
         }
         if !self.is_like_its_sibling(&kept) {
             return Err(beyond(self.selectors()));

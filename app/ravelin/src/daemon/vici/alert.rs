@@ -16,7 +16,7 @@ fn of_failure(failure: &Failure) -> Option<&'static str> {
     Some(match failure.part {
         Part::IkeProposal | Part::KeyExchange => "proposal-mismatch-ike",
         Part::ChildProposal | Part::Mode => "proposal-mismatch-child",
-        Part::TrafficSelectors => "ts-mismatch",
+        Part::TrafficSelectors | Part::Narrower => "ts-mismatch",
         Part::InternalAddress => "vip-failure",
         Part::Identity
         | Part::Authentication

@@ -138,6 +138,21 @@ fn transport_mode_is_rekeyed_from_either_side_of_the_nat() {
     }
 }
 
+// The address by which B knows A is another, and so is the selector, which is no narrower for that.
+#[test]
+fn transport_mode_is_rekeyed_behind_a_new_mapping() {
+    let mut natted = Natted::new(Mode::Transport);
+    let near = TrafficSelector::prefix(ip(OUTSIDE), 24).unwrap();
+    natted.lab.b.configure(|config| config.policies[0].policy.remote = vec![near]);
+    let mut natted = natted.established();
+    natted.outside = "198.51.100.9";
+    natted.lab.a.command(Command::RekeyChild(POLICY));
+    natted.settle();
+    assert_eq!((natted.lab.a.failures(), natted.lab.b.failures()), (vec![], vec![]));
+    natted.lab.assert_mirrored();
+    assert_eq!(natted.lab.b.child().remote_ts, [TrafficSelector::host(ip("198.51.100.9"))]);
+}
+
 // What waits for a step of a key exchange has arrived where its last copy did.
 #[test]
 fn a_mapping_that_changes_meanwhile_is_followed() {

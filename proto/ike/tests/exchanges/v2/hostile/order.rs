@@ -9,7 +9,7 @@ use ravelin_types::{IdType, Identity, IkeSpi, Spi};
 use ravelin_wire::ike::header::{ExchangeType, PayloadType};
 use ravelin_wire::ike::v2::{Cert, CertEncoding, Chain, Delete, Id, Message, NotifyType, Payload, Ts, emit};
 
-use super::{fresh, is_down, said_otherwise, state, up};
+use super::{errors, fresh, is_down, said_otherwise, state, up};
 use crate::lab::*;
 use crate::papers::Papers2;
 use crate::v2::peer::{self, FIRST, Peer, notifies};
@@ -129,8 +129,8 @@ fn a_rekey_does_not_narrow_the_selectors() {
         let (id, _) = peer.asked(&mut host);
         let answer = [peer::sa(vec![peer::answered_esp()], SECOND.into()), peer::nonce(&[9; 32]), tsi, tsr];
         peer.answer(&mut host, ExchangeType::CREATE_CHILD_SA, id, &answer);
-        let failure = host.failure(Part::Protocol);
-        assert!(failure.theirs[0].contains("narrower selectors"), "{failure}");
+        let failure = host.failure(Part::Narrower);
+        assert!(failure.theirs[0].contains("[6]") && !failure.ours[0].contains("[6]"), "{failure}");
         assert_eq!((host.child().inbound, host.child().outbound, host.child().state), (old, FIRST, "INSTALLED"));
         // The peer has one that we have not: --> HDR, SK {D(ESP, SPI)}
         let (id, asked) = peer.asked(&mut host);
@@ -142,6 +142,46 @@ fn a_rekey_does_not_narrow_the_selectors() {
         let (_, asked) = peer.asked(&mut host);
         assert!(notifies(&asked).contains(&NotifyType::REKEY_SA));
     }
+}
+
+// RFC 7296 §2.9.2: nor does who is asked narrow them, whichever side has narrower ones now. The old one serves on, and what a
+// peer asks for beside it is narrowed as ever.
+#[test]
+fn a_rekey_for_less_is_refused() {
+    let tcp = |address| TrafficSelector::host(ip(address)).with(6, 0..=65535).unwrap();
+    let more = |address| Ts::new(&[tcp(address), TrafficSelector::prefix(ip(address), 24).unwrap()]);
+    let [any_i, any_r] = peer::ts(A, B);
+    let [tcp_i, tcp_r] = [Payload::TsI(Ts::new(&[tcp(A)])), Payload::TsR(Ts::new(&[tcp(B)]))];
+    let wide = [Payload::TsI(more(A)), Payload::TsR(more(B))];
+    let answer = |host: &mut Host, peer: &mut Peer, ts: [&Payload; 2], rekey: bool| {
+        let mut request = peer::child_request(SECOND, 9);
+        request.splice(2.., ts.map(Clone::clone));
+        request.splice(..0, rekey.then(|| peer::rekey_sa(FIRST)));
+        peer.ask(host, ExchangeType::CREATE_CHILD_SA, &request)
+    };
+    let changed = |host: &mut Host| {
+        host.configure(|config| config.policies[0].policy.remote = vec![tcp(A)]);
+    };
+    for (ts, ours) in
+        [([&tcp_i, &tcp_r], false), ([&any_i, &tcp_r], false), ([&tcp_i, &any_r], false), ([&any_i, &any_r], true)]
+    {
+        let (mut host, mut peer) = up();
+        let before = state(&host);
+        if ours {
+            changed(&mut host);
+        }
+        assert_eq!(notifies(&answer(&mut host, &mut peer, ts, true)), [NotifyType::TS_UNACCEPTABLE]);
+        assert_eq!(state(&host), before);
+        let failure = host.failure(Part::Narrower);
+        assert_eq!((failure.policy, failure.theirs[0].contains("[6]")), (Some(POLICY), !ours), "{failure}");
+        assert_eq!((failure.ours[0].contains("[6]"), failure.ours[1].contains("[6]")), (false, true), "{failure}");
+        let answered = answer(&mut host, &mut peer, ts, false);
+        assert!(errors(&answered).is_empty() && answered.iter().any(|payload| matches!(payload, Payload::TsI(_))));
+        assert_eq!(host.children().len(), 2);
+    }
+    let (mut host, mut peer) = up();
+    let answered = answer(&mut host, &mut peer, [&wide[0], &wide[1]], true);
+    assert!(answered.contains(&any_i) && answered.contains(&any_r), "{answered:?}");
 }
 
 // Row 36: payloads of 0 to 4 octets of every type, under the keys of an IKE SA and in the first message.
