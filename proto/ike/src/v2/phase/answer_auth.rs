@@ -13,6 +13,7 @@ use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::net::IpAddr;
 
 use ravelin_eap::relay::Admission;
 use ravelin_types::{Identity, Way};
@@ -374,29 +375,21 @@ impl InitAnswered {
     ) -> Option<IkeSa> {
         let Request { payloads, remote, claimed, at, admission, .. } = request;
         let identities = (remote.local_id.clone(), remote.remote_id.clone());
-        if !self.init.resumed.as_ref().is_none_or(|session| resumption::accept(session, core)) {
-            return self.refuse(ends, &Error::Ticket, at, core);
-        }
-        if let Err(error) = initial_contact::admit(&ends, &remote, &identities, &payloads, core) {
+        if let Err(error) = admit(&self.init, &ends, (&payloads, &remote, &identities), core) {
             return self.refuse(ends, &error, at, core);
         }
         let mut init = self.init;
         // RFC 5685 §6: instead of a Child SA, now that it is known who asks.
         let elsewhere = redirect::elsewhere(&remote, at.local.ip()).filter(|_| init.redirects).cloned();
-        let configured = match elsewhere {
-            Some(_) => Ok(None),
+        answer.extend(crash_detection::give(&remote, ends.spis(), core));
+        let agreement = match &elsewhere {
+            Some(gateway) => {
+                answer.push(redirect::notify(gateway));
+                None
+            }
             None => {
                 let chosen = admission.as_deref().map_or(&[][..], |it| &it.authorization.addresses);
-                configuration::answer(&payloads, &ends, &remote, (&identities.1, chosen), core)
-            }
-        };
-        answer.extend(crash_detection::give(&remote, ends.spis(), core));
-        answer.extend(elsewhere.as_ref().map(redirect::notify));
-        let agreement = match elsewhere {
-            Some(_) => None,
-            None => {
-                answer.extend(configuration::families(&payloads, &remote, core));
-                first_child(&init, (&payloads, &remote, &identities.1), configured, &ends, &mut answer, core)
+                first_child(&init, (&payloads, &remote, &identities.1), chosen, &ends, &mut answer, core)
             }
         };
         answer.extend(init.ppks.said());
@@ -471,15 +464,31 @@ impl InitAnswered {
     }
 }
 
-/// The Child SA that the request asks for, if it does and can have it, said in `answer` behind what it has with the CFG payload.
+/// Whether the initiator, who is who it should be, may have an IKE SA beside those that there are.
+fn admit(
+    init: &InitExchange,
+    ends: &Ends,
+    (payloads, remote, identities): (&Payloads, &Remote, &(Identity, Identity)),
+    core: &mut Core,
+) -> Result<(), Error> {
+    if !init.resumed.as_ref().is_none_or(|session| resumption::accept(session, core)) {
+        return Err(Error::Ticket);
+    }
+    initial_contact::admit(ends, remote, identities, payloads, core)
+}
+
+/// The Child SA that the request asks for, if it does and can have it, said in `answer` behind what it has with the CFG payload:
+/// of our addresses those `chosen` by a server elsewhere, if any.
 fn first_child(
     init: &InitExchange,
     (payloads, remote, peer): (&Payloads, &Remote, &Identity),
-    configured: Result<Option<Payload>, Error>,
+    chosen: &[IpAddr],
     ends: &Ends,
     answer: &mut Vec<Payload>,
     core: &mut Core,
 ) -> Option<Agreement> {
+    let configured = configuration::answer(payloads, ends, remote, (peer, chosen), core);
+    answer.extend(configuration::families(payloads, remote, core));
     let mut policy = None;
     let child = configured.and_then(|reply| {
         answer.extend(reply);
