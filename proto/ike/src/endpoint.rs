@@ -177,6 +177,10 @@ impl Endpoint {
             self.core.counters.malformed += 1;
             return;
         };
+        #[cfg(feature = "ikev2")]
+        if v2::receive::is_answer_otherwise(&header, &datagram, &mut self.core) {
+            return;
+        }
         match header.version.major() {
             #[cfg(feature = "ikev1")]
             1 if datagram.carrier == Carrier::Udp => v1::receive(datagram, &mut self.core),

@@ -317,9 +317,8 @@ fn refused_part(kind: NotifyType, place: &Place) -> Part {
         NotifyType::INTERNAL_ADDRESS_FAILURE | NotifyType::FAILED_CP_REQUIRED => Part::InternalAddress,
         NotifyType::INVALID_KE_PAYLOAD => Part::KeyExchange,
         NotifyType::NO_ADDITIONAL_SAS | NotifyType::TS_MAX_QUEUE => Part::Limit,
-        NotifyType::INVALID_SYNTAX | NotifyType::UNSUPPORTED_CRITICAL_PAYLOAD | NotifyType::INVALID_MAJOR_VERSION => {
-            Part::Protocol
-        }
+        NotifyType::INVALID_SYNTAX | NotifyType::UNSUPPORTED_CRITICAL_PAYLOAD => Part::Protocol,
+        NotifyType::INVALID_MAJOR_VERSION => Part::Role,
         _ => Part::Refused,
     }
 }

@@ -1,5 +1,6 @@
 //! Datagrams of IKEv2 and of what comes after it: to the IKE SA concerned, to a new one, or answered outside of any.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use ravelin_types::sa::{Direction, SaId};
@@ -9,6 +10,7 @@ use ravelin_wire::ike::v2::{Chain, Message, Notify, NotifyType, Payload, emit};
 
 use super::feature::crash_detection;
 use super::message::Payloads;
+use super::phase::sa_init::InitRequested;
 use super::phase::{Phase, answer_init};
 use crate::context::Core;
 use crate::error::{Error, Place};
@@ -55,20 +57,42 @@ pub(crate) fn receive(header: Header, datagram: Datagram<'_>, core: &mut Core) {
     }
 }
 
+/// Whether it answers a first message of ours in another version. Who waits for that answer is told so (RFC 7296 §2.5).
+pub(crate) fn is_answer_otherwise(header: &Header, datagram: &Datagram<'_>, core: &mut Core) -> bool {
+    let version = header.version;
+    // IKEv1 has no flag of responses.
+    if version.major() == Version::V2.major() || version > Version::V2 && !header.flags.is_response() {
+        return false;
+    }
+    let Some((ends, phase)) = first_of(header, datagram, core) else { return false };
+    core.counters.version += 1;
+    let sa = phase.other_version(ends, version, core);
+    core.table.insert(sa);
+    true
+}
+
 /// A message that is none. Who waits for the answer to a first message is told what there is in its place.
 fn unreadable(header: Header, error: &Error, datagram: Datagram<'_>, core: &mut Core) {
-    match core.table.take(header.initiator_spi) {
-        Some(IkeSa { ends, phase: ike_sa::Phase::V2(Phase::InitRequested(phase)) })
-            if belongs(&header, &ends) && header.flags.is_response() && datagram.remote.ip() == ends.peer.ip() =>
+    let first = if header.flags.is_response() { first_of(&header, &datagram, core) } else { None };
+    let Some((ends, phase)) = first else {
+        core.counters.malformed += 1;
+        return;
+    };
+    let sa = phase.senseless(ends, error, core);
+    core.table.insert(sa);
+}
+
+/// Takes out the IKE SA whose first message this may answer, to judge by its header and where it is from.
+fn first_of(header: &Header, datagram: &Datagram<'_>, core: &mut Core) -> Option<(Ends, Box<InitRequested>)> {
+    match core.table.take(header.initiator_spi)? {
+        IkeSa { ends, phase: ike_sa::Phase::V2(Phase::InitRequested(phase)) }
+            if belongs(header, &ends) && datagram.remote.ip() == ends.peer.ip() =>
         {
-            let sa = phase.senseless(ends, error, core);
-            core.table.insert(sa);
+            Some((ends, phase))
         }
         other => {
-            core.counters.malformed += 1;
-            if let Some(sa) = other {
-                core.table.insert(sa);
-            }
+            core.table.insert(other);
+            None
         }
     }
 }

@@ -5,6 +5,7 @@
 //!                             <--  HDR(A,0), N(COOKIE)                again with the cookie first
 //!                             <--  HDR(A,0), N(COOKIE), N(PUZZLE)     again with cookie and solution (solving.rs)
 //!                             <--  HDR(A,0), N(INVALID_KE_PAYLOAD)    again with a value of that group
+//!                             <--  HDR(A,0), N(INVALID_MAJOR_VERSION), or an answer in another version   told of
 //!                             <--  HDR(A,B), SAr1, KEr, Nr            go on with IKE_AUTH
 //!   HDR(A,0), Ni, N(TICKET_OPAQUE), N(NAT_DETECTION_*)  -->
 //!                             <--  HDR(A,0), N(TICKET_NACK)           begin with IKE_SA_INIT
@@ -14,14 +15,16 @@
 //! Read RFC 7296 §1.2, §2.6, §2.6.1 and §2.21.1 before changing this file.
 
 use alloc::boxed::Box;
+use alloc::format;
 use alloc::sync::Arc;
+use alloc::vec;
 use alloc::vec::Vec;
 
 use ravelin_crypto::ikev2::{IkeAlgs, Nonces, Skeyseed};
 use ravelin_pki::announce::Accepts;
 use ravelin_types::transform::KeMethod;
 use ravelin_types::{IkeSpi, Instant};
-use ravelin_wire::ike::header::Header;
+use ravelin_wire::ike::header::{Header, Version};
 use ravelin_wire::ike::v2::{Message, Notify, NotifyType};
 
 use super::Phase;
@@ -30,7 +33,8 @@ use super::init_request::{Challenge, InitRequest, Source};
 use super::{intermediate as intermediate_phase, opening};
 use crate::config::{LocalAuth, Remote};
 use crate::context::Core;
-use crate::error::{Error, Place};
+use crate::error::{Disagreement, Error, Place};
+use crate::explain::Part;
 use crate::gateways;
 use crate::ike_sa::{Ends, IkeSa};
 use crate::input::Datagram;
@@ -208,7 +212,10 @@ impl InitRequested {
         if !core::mem::replace(&mut self.reported, true) {
             let policy = self.wants.first().map(|want| want.policy);
             let place = ends.place(&self.remote.name, self.request.source.name(), policy);
-            core.failed(error.failure_with_offer(place, |_| self.request.source.lines()));
+            core.failed(error.failure_with_offer(place, |part| match part {
+                Part::Role => vec![format!("asks in version {} of IKE", Version::V2)],
+                _ => self.request.source.lines(),
+            }));
         }
     }
 
@@ -325,12 +332,22 @@ impl InitRequested {
             // RFC 7296 §1.2: again with the full offer, so that nobody can talk the two into something weaker.
             return self.restart(ends, core);
         }
-        // RFC 7296 §2.21.1: tell the operator, but do not give up because of a message that anybody can send.
+        Some(self.told_no(ends, &Error::Refused(kind, data), core))
+    }
+
+    /// The responder answers in a version that is not ours, or somebody does in its name (RFC 7296 §2.5).
+    pub(crate) fn other_version(self: Box<Self>, ends: Ends, version: Version, core: &mut Core) -> IkeSa {
+        let theirs = vec![format!("answers in version {version} of IKE")];
+        self.told_no(ends, &Disagreement::new(Part::Role, theirs, vec![]).into(), core)
+    }
+
+    /// RFC 7296 §2.21.1: the operator is told, but nothing is given up because of a message that anybody can send.
+    fn told_no(mut self: Box<Self>, ends: Ends, error: &Error, core: &mut Core) -> IkeSa {
         if !self.reported {
             self.retry.hurry();
         }
-        self.report(&ends, &Error::Refused(kind, data), core);
-        Some(self.keep(ends))
+        self.report(&ends, error, core);
+        self.keep(ends)
     }
 
     /// `HDR(A,0), N(REDIRECT, gateway, Ni)`

@@ -180,6 +180,58 @@ fn a_higher_major_version_is_told_ours() {
     assert_eq!(lab.b.endpoint.ike_sas().len(), 1);
 }
 
+// RFC 7296 §2.5, §2.21.1: who has not our version says so in its own. That is told of once, and anybody can say it, so the right
+// answer still counts.
+#[test]
+fn an_answer_in_another_version_is_told_and_not_believed() {
+    let first = |lab: &mut Lab| {
+        lab.a.command(Command::Initiate(POLICY));
+        lab.a.take()
+    };
+    let notify = Payload::Notify(Notify::new(NotifyType::INVALID_MAJOR_VERSION, []));
+    let answer = |request: &Transmit, version, flags, from: &str| {
+        let (header, _) = Header::parse(&request.data).unwrap();
+        let header = Header { flags, version, ..header };
+        let data = emit(&header, &Chain::new(core::slice::from_ref(&notify)).unwrap());
+        Transmit::new(Way::udp(socket(from), request.local), data)
+    };
+    let (peer, elsewhere) = ("192.0.2.2:500", "203.0.113.66:500");
+    for (version, flags, theirs) in [
+        (Version(0x30), Flags::RESPONSE, "answers in version 3.0 of IKE"),
+        (Version::V1, Flags::NONE, "answers in version 1.0 of IKE"),
+        (Version::V2, Flags::RESPONSE, "INVALID_MAJOR_VERSION"),
+    ] {
+        let mut lab = Lab::new();
+        let request = first(&mut lab);
+        lab.a.receive(&answer(&request, version, flags, elsewhere));
+        assert_eq!(lab.a.failures(), []);
+        for _ in 0..3 {
+            lab.a.receive(&answer(&request, version, flags, peer));
+        }
+        let failure = lab.a.failure(Part::Role);
+        assert_eq!((failure.theirs, failure.ours), (vec![theirs.into()], vec!["asks in version 2.0 of IKE".into()]));
+        assert_eq!((failure.exchange, failure.policy), ("IKE_SA_INIT", Some(POLICY)));
+        assert!(lab.a.sent.is_empty());
+        lab.a.sleep(Duration::from_secs(1));
+        assert_eq!(lab.a.take().data, request.data, "it asks again");
+        lab.b.receive(&request);
+        lab.settle();
+        lab.assert_mirrored();
+        assert_eq!(lab.a.failures().len(), 1);
+        // Nobody says more of it when the answer does not come.
+        let mut lab = Lab::new();
+        let request = first(&mut lab);
+        lab.a.receive(&answer(&request, version, flags, peer));
+        (0..10).for_each(|_| lab.a.sleep(Duration::from_secs(60)));
+        assert_eq!((lab.a.failures().len(), lab.a.endpoint.ike_sas().len()), (1, 0));
+    }
+    // A request is none, whoever's SPIs it has.
+    let mut lab = Lab::new();
+    let request = first(&mut lab);
+    lab.a.receive(&answer(&request, Version(0x30), Flags::NONE, peer));
+    assert_eq!(lab.a.failure(Part::Protocol).policy, None);
+}
+
 // Row 65: COOKIE and INVALID_KE_PAYLOAD by turns, for ever.
 // RFC 7296 §2.6.1: COOKIE and INVALID_KE_PAYLOAD in any order.
 #[test]
