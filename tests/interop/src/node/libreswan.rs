@@ -19,8 +19,8 @@ const PROGRAMS: &str = "/usr/libexec/ipsec";
 /// Where it listens for commands, in the guest.
 const RUN: &str = "/run/pluto";
 
-/// What it says of an IKE SA and of a Child SA that are up: with IKEv2, with IKEv1.
-const IKE: [&str; 2] = ["established IKE SA", "IKE SA established"];
+/// What it says of an IKE SA and of a Child SA that are up: with IKEv2, with IKEv1, there an older and a newer one.
+const IKE: [&str; 3] = ["established IKE SA", "IKE SA established", "ISAKMP SA established"];
 const CHILD: [&str; 2] = ["established Child SA", "IPsec SA established"];
 
 /// The folder of the newer one, and what its programs run with, seen from there.
@@ -144,11 +144,12 @@ impl Node for Libreswan<'_> {
     }
 
     fn rekey(&mut self, sa: Sa) -> Result<()> {
-        match sa {
-            Sa::Ike => self.whack("--rekey-ike --name net"),
-            Sa::Child => self.whack("--rekey-ipsec --name net"),
-        }
-        .map(drop)
+        let what = match sa {
+            Sa::Ike => "ike",
+            Sa::Child if self.newer => "child",
+            Sa::Child => "ipsec",
+        };
+        self.whack(&format!("--rekey-{what} --name net")).map(drop)
     }
 
     fn delete(&mut self, sa: Sa) -> Result<()> {
