@@ -15,6 +15,7 @@ use ravelin_wire::ike::v1::{
     Notify, NotifyType, OfferedProposal, OfferedTransform, Sa,
 };
 
+use super::offer::untold_key_bits;
 use super::vendor::NatT;
 use crate::error::Error;
 use crate::limits;
@@ -385,8 +386,8 @@ fn received(protocol: ProtocolId, transform: &OfferedTransform, crypto: &CryptoP
         ProtocolId::ESP => {
             let encr = ESP.iter().find(|(known, _)| known.0 == transform.id)?.1;
             let alg = crypto.encr(encr)?;
-            // RFC 3602 §5.3 wants the length of the key; without it, the shortest is meant.
-            let bits = bits.or_else(|| alg.key_bits().iter().copied().min().filter(|_| alg.sends_key_length()));
+            let untold = bits.is_none() && alg.sends_key_length();
+            let bits = if untold { Some(untold_key_bits(encr, crypto)?) } else { bits };
             transforms.push(Transform::Encr(encr, bits));
         }
         // RFC 2407 §4.4.3: transform and attribute must say the same.
@@ -466,6 +467,26 @@ mod tests {
             assert_eq!(lines, ["ESP: AES128-GCM, ESN"]);
             assert!(offered_modes(&read, Mode::Transport));
         }
+    }
+
+    // RFC 2407 §4.5: there is no default, but that of AES-CBC before RFC 3602.
+    #[test]
+    fn a_length_of_the_key_that_is_not_said_is_not_guessed() {
+        let sa = sa(
+            &esp(&[CBC, GCM, Transform::Encr(EncrId::AES_CTR, Some(128)), SHA2]),
+            (&[], None),
+            Spi(7),
+            COMMON,
+            &provider(),
+        );
+        assert_eq!(offered(&sa, false, &provider()).len(), sa.0[0].transforms.len());
+        let mut without = sa;
+        for transform in &mut without.0[0].transforms {
+            transform.attributes.retain(|attribute| attribute.kind != IpsecAttribute::KEY_LENGTH.0);
+        }
+        let lines: Vec<String> =
+            offered(&without, false, &provider()).iter().map(|offered| offered.suite.to_string()).collect();
+        assert_eq!(lines, ["ESP: AES128-CBC, HMAC-SHA-2-256, NO-ESN"]);
     }
 
     // History rows 5 and 17: key lengths of zero, unknown numbers and attributes are not chosen.

@@ -134,10 +134,19 @@ fn received(transform: &OfferedTransform, crypto: &CryptoProvider) -> Option<Agr
         }
     }
     let encr = encr?.1;
-    // RFC 3602 §5.3 wants the length; without it, the shortest is meant.
-    let bits = bits.or_else(|| crypto.encr(encr)?.key_bits().iter().copied().min())?;
+    let bits = bits.or_else(|| untold_key_bits(encr, crypto))?;
     let suite = IkeSuite { encr, encr_key_bits: bits, integ: IntegId::NONE, prf: hash?.1, ke: group? };
     (transform.id == KEY_IKE).then_some(Agreed { suite, method: method?, lifetime })
+}
+
+/// How long a key is of which the peer does not say it. RFC 2407 §4.5: where there are several lengths, none is meant by saying
+/// nothing. RFC 3602 §5.3 has it of AES-CBC, too, but drafts before it meant 128 bits, and there are peers that do.
+pub(crate) fn untold_key_bits(encr: EncrId, crypto: &CryptoProvider) -> Option<u16> {
+    let alg = crypto.encr(encr)?;
+    match alg.sends_key_length() {
+        true => (encr == EncrId::AES_CBC).then_some(128),
+        false => alg.key_bits().first().copied(),
+    }
 }
 
 /// Chooses from an offer: the agreement and the SA payload of the answer.
@@ -256,6 +265,28 @@ mod tests {
         assert_eq!(answered(&offered, &theirs, PSK, &provider()), None, "more than one transform");
         assert_eq!(answered(&answer, &ours[1..], PSK, &provider()), None, "it was not offered");
         assert!(choose(&offered, &ours, &[AuthMethod::RSA_SIGNATURES], &provider()).is_none());
+    }
+
+    // RFC 3602 §5.3.
+    #[test]
+    fn a_key_of_aes_whose_length_is_not_said_has_128_bits() {
+        let ours = all();
+        let without = |suite: &IkeSuite| {
+            let mut offered = sa(core::slice::from_ref(suite), PSK, Duration::ZERO, &provider());
+            offered.0[0].transforms[0].attributes.retain(|attribute| attribute.kind != IkeAttribute::KEY_LENGTH.0);
+            offered
+        };
+        let short = ours.iter().find(|suite| suite.encr_key_bits == 128).unwrap();
+        let (agreed, answer) = choose(&without(short), &ours, &[PSK], &provider()).unwrap();
+        assert_eq!((agreed.suite, answer), (*short, without(short)));
+        let long: Vec<IkeSuite> = ours.iter().copied().filter(|suite| suite.encr_key_bits == 256).collect();
+        assert!(choose(&without(&long[0]), &long, &[PSK], &provider()).is_none());
+        assert_eq!(
+            lines(&without(&long[0]), &provider()),
+            lines(&sa(&[*short], PSK, Duration::ZERO, &provider()), &provider())
+        );
+        let untold = [EncrId::AES_CTR, EncrId::AES_GCM_16].map(|id| untold_key_bits(id, &provider()));
+        assert_eq!(untold, [None; 2]);
     }
 
     // History rows 17, 42, 46: what is not known, encryption with RSA among it, is not chosen.

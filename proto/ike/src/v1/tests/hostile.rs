@@ -159,8 +159,8 @@ fn offers_of_quick_mode_that_protect_nothing_are_refused() {
             assert_refused(&mut a, &mut b, quick_mode(&sa, [host(0), host(1)]), &what);
         }
     }
-    for bits in [0, 1, 127, 129, 65_535] {
-        let sa = with_key_length(Some(bits));
+    for bits in [None, Some(0), Some(1), Some(127), Some(129), Some(65_535)] {
+        let sa = with_key_length(bits);
         assert_refused(&mut a, &mut b, quick_mode(&sa, [host(0), host(1)]), "a key of no length of the cipher");
     }
     assert_goes_on(&mut a, &mut b);
