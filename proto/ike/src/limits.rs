@@ -213,6 +213,10 @@ pub const REAUTH_GRACE: Duration = Duration::from_secs(90);
 /// had the new Child SAs still arrive, and what we sent is through before the peer is told that its SAs are gone.
 pub const REAUTH_OVERLAP: Duration = Duration::from_secs(1);
 
+/// How long what a peer began anew waits for a sign that our answer arrived, while what it had before goes on sending: a
+/// repetition of its request fits in, and a peer that lost what it had does not miss much.
+pub const REAUTH_UNHEARD: Duration = Duration::from_secs(2);
+
 /// How long a replaced IKE SA waits for the peer to delete it.
 pub const REPLACED_IKE_LIFETIME: Duration = Duration::from_secs(60);
 

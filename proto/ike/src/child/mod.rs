@@ -129,6 +129,8 @@ pub(crate) struct ChildSa {
     pub(crate) terms: Terms,
     pub(crate) state: ChildState,
     pub(crate) replaces: Option<Spi>,
+    /// Inbound SPI of the one on another IKE SA that takes its place, and for which it sends until then.
+    pub(crate) heir: Option<Spi>,
     /// Whether the peer has it: the last message of IKEv1's quick mode has no answer.
     #[cfg(feature = "ikev1")]
     pub(crate) proof: Proof,
@@ -233,6 +235,7 @@ impl ChildSa {
             terms,
             state: ChildState::Installed,
             replaces,
+            heir: None,
             #[cfg(feature = "ikev1")]
             proof: Proof::Open,
             local,
@@ -276,8 +279,11 @@ impl ChildSa {
         (few && self.skipped >= limits::SKIPPED_NUMBERS).then_some(self.inbound)
     }
 
-    /// Removes both halves.
+    /// Removes both halves. What takes its place on another IKE SA sends from now on.
     pub(crate) fn remove(self, reason: DownReason, core: &mut Core) {
+        if let Some((heir, owner)) = self.heir.and_then(|heir| Some((heir, core.table.owner(heir)?))) {
+            core.with_ike(owner, |sa, _, core| sa.children_mut().received_on(heir, core));
+        }
         core.apply(DataPlaneOp::DeleteSa(self.inbound_id()));
         if self.sends() {
             core.apply(DataPlaneOp::DeleteSa(self.outbound_id()));

@@ -144,10 +144,8 @@ impl Host {
         loop {
             match self.endpoint.poll() {
                 Output::Apply(op, what) => {
-                    assert!(
-                        !(sent && matches!(what, DataPlaneOp::AddSa(_))),
-                        "an SA is there before the peer hears of it"
-                    );
+                    let late = matches!(&what, DataPlaneOp::AddSa(sa) if sent && sa.direction == Direction::Inbound);
+                    assert!(!late, "what the peer sends on is there before it hears of it");
                     let outcome = self.apply(what);
                     self.endpoint.handle(Input::Done(op, outcome.into()), self.now);
                 }
@@ -384,6 +382,17 @@ impl Lab {
     pub fn sleep(&mut self, time: Duration) {
         self.a.sleep(time);
         self.b.sleep(time);
+    }
+
+    /// Packets cross on everything that either side sends on.
+    pub fn traffic(&mut self) {
+        let sent = |host: &Host| -> Vec<Spi> {
+            host.sas.values().filter(|sa| sa.direction == Direction::Outbound).map(|sa| sa.spi).collect()
+        };
+        let (to_b, to_a) = (sent(&self.a), sent(&self.b));
+        to_b.into_iter().for_each(|spi| self.b.command(Command::Alive(spi)));
+        to_a.into_iter().for_each(|spi| self.a.command(Command::Alive(spi)));
+        self.settle();
     }
 
     /// Both hold the same Child SAs with the same keys, in and out.

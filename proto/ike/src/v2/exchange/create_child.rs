@@ -39,7 +39,7 @@ use crate::live::Live;
 use crate::negotiate::ChildKe;
 use crate::output::DownReason;
 use crate::v2::answer::{ChildAnswer, sent_ke};
-use crate::v2::feature::virtual_link;
+use crate::v2::feature::{reauthentication, virtual_link};
 use crate::v2::message::Payloads;
 use crate::v2::phase::established::{Established, Stage};
 use crate::v2::rules;
@@ -429,12 +429,14 @@ pub(crate) fn keep_promise(
     let lowest = promised.lowest().to_vec();
     let PromisedChild { policy, terms, replaces, .. } = promised;
     let agreement = Agreement { policy, inbound, terms, initiator: false, keymat: made, replaces };
+    let Some(old) = replaces else {
+        reauthentication::answered(agreement, sa, ends, core);
+        return Ok(());
+    };
     // RFC 7296 §2.8: after a rekey the old Child SA sends until the peer shows that it has the new one.
-    let child = ChildSa::install(agreement, ends, replaces.is_none(), core);
+    let child = ChildSa::install(agreement, ends, false, core);
     sa.children.add(child, replaces, core);
-    if let Some(old) = replaces {
-        rekey_child::answered(old, inbound, &lowest, sa);
-    }
+    rekey_child::answered(old, inbound, &lowest, sa);
     Ok(())
 }
 

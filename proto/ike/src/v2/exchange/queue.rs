@@ -79,6 +79,7 @@ impl Established {
             self.ticket_at(),
             self.rekey_at,
             self.expire_at,
+            self.unheard_until,
             self.protection.deadline(),
         ];
         times.into_iter().filter(Option::is_some).min().flatten()
@@ -117,6 +118,9 @@ impl Established {
             }
         }
         self.renew_ticket(core.now);
+        if self.unheard_until.is_some_and(|at| at <= core.now) {
+            reauthentication::heard(&mut self, core);
+        }
         reauthentication::due(&mut self, &ends, core);
         if self.authenticated.until.is_some_and(|at| at <= core.now) {
             self.authenticated = Authenticated::default();

@@ -5,24 +5,26 @@
 //!   initiator   Remote's own time, or the one of N(AUTH_LIFETIME) ──► IKE_SA_INIT, IKE_AUTH ... ──► D(old IKE SA)
 //!   responder   N(AUTH_LIFETIME) with IKE_AUTH ──► when the time is over and the peer did nothing: D(IKE SA)
 //! ```
-//! A rekeyed IKE SA keeps the times of the one before it. Read RFC 7296 §2.8.3 and RFC 4478 before changing this file.
+//! Whoever answers goes on sending on the Child SA that the peer has until the peer shows that it has the new one, or gives
+//! the old one up. A rekeyed IKE SA keeps the times of the one before it. Read RFC 7296 §2.8, §2.8.3 and RFC 4478 before changing this file.
 
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use ravelin_types::dataplane::Flow;
-use ravelin_types::{IkeSpi, Instant};
+use ravelin_types::{IkeSpi, Instant, Spi};
 use ravelin_wire::ike::v2::{Notify, NotifyType, Payload};
 
-use crate::child::{ChildSa, ChildState};
+use crate::child::{Agreement, ChildSa, ChildState};
 use crate::config::Remote;
 use crate::context::Core;
 use crate::extensions::Childless;
-use crate::ike_sa::Ends;
+use crate::ike_sa::{self, Ends, IkeSa};
 use crate::live::Live;
 use crate::output::{DownReason, Event};
 use crate::v2::exchange::{Exchange, What};
 use crate::v2::message::Payloads;
+use crate::v2::phase::Phase;
 use crate::v2::phase::established::{Established, Stage};
 use crate::want::{self, Want};
 use crate::{gateways, limits};
@@ -180,4 +182,47 @@ pub(crate) fn take_over(sa: &mut Established, ends: &mut Ends, core: &mut Core) 
     core.event(Event::IkeReauthenticated { remote: sa.remote.name.clone(), old: spis, new: ends.spis() });
     let at = core.now + limits::REAUTH_OVERLAP;
     core.with_ike(old, |old, _, _| old.close_at(DownReason::Replaced, at));
+}
+
+/// Makes a Child SA that the peer asked for and that replaces none on its IKE SA. Where the peer has one for the same
+/// traffic on an IKE SA that was begun before, that one sends for a moment longer: RFC 7296 §2.8 has it that the peer may not
+/// be ready yet.
+pub(crate) fn answered(agreement: Agreement, sa: &mut Established, ends: &Ends, core: &mut Core) {
+    let older = older(&agreement, sa, ends, core);
+    let new = agreement.inbound;
+    let child = ChildSa::install(agreement, ends, older.is_none(), core);
+    sa.children.add(child, None, core);
+    let Some((spi, older)) = older else { return };
+    sa.unheard_until = Some(core.now + limits::REAUTH_UNHEARD);
+    core.with_ike(spi, |old, _, _| {
+        if let Some(child) = old.children_mut().get_mut(&older) {
+            child.heir = Some(new);
+        }
+    });
+}
+
+/// The IKE SA and the inbound SPI of what carries the same between the same addresses and is in use.
+fn older(agreement: &Agreement, sa: &Established, ends: &Ends, core: &Core) -> Option<(IkeSpi, Spi)> {
+    let serves = |child: &&ChildSa| {
+        let same =
+            child.policy.policy.id == agreement.policy.policy.id && child.terms.serves_the_same(&agreement.terms);
+        same && child.sends() && matches!(child.state, ChildState::Installed | ChildState::Rekeying)
+    };
+    let between = |ends: &Ends| (ends.local.ip(), ends.peer.ip());
+    let before = |old: &&IkeSa| old.ends.serial < ends.serial && between(&old.ends) == between(ends);
+    core.table.with_peer(&sa.remote.name, &sa.identities.1).filter(before).find_map(|old| {
+        let ike_sa::Phase::V2(Phase::Established(phase)) = &old.phase else { return None };
+        let children = phase.children.values().map(|child| &**child);
+        let replaced = phase.stage == Stage::Active && phase.identities == sa.identities;
+        let child = children.filter(|_| replaced).find(serves)?;
+        Some((old.ends.our_spi(), child.inbound))
+    })
+}
+
+/// The peer showed that it has our answers, or had time enough: all that waited for that sends.
+pub(crate) fn heard(sa: &mut Established, core: &mut Core) {
+    if sa.unheard_until.take().is_some() {
+        let waits = |child: &&mut ChildSa| child.replaces.is_none() && child.is_settled();
+        sa.children.values_mut().map(|child| &mut **child).filter(waits).for_each(|child| child.send(core));
+    }
 }

@@ -27,7 +27,7 @@ use super::asking::{self, Step};
 use super::established::{Established, Origin};
 use super::init_exchange::InitExchange;
 use crate::auth::{Now, Proven};
-use crate::child::{Agreement, ChildSa};
+use crate::child::Agreement;
 use crate::children::Children;
 use crate::config::Remote;
 use crate::context::Core;
@@ -452,8 +452,7 @@ impl InitAnswered {
         }
         // RFC 7296 §2.8: ready to receive before the answer goes out.
         if let Some(agreement) = agreement {
-            let child = ChildSa::install(agreement, &ends, true, core);
-            established.children.add(child, None, core);
+            reauthentication::answered(agreement, &mut established, &ends, core);
         }
         core.send(at, &response, 0);
         established.window.answered(response);

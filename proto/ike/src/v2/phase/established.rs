@@ -37,7 +37,7 @@ use crate::v2::exchange::{self, After, Exchange, Open, Task, What};
 use crate::v2::feature::cluster::Cluster;
 use crate::v2::feature::crash_detection::{self, Held};
 use crate::v2::feature::mobike::Mobike;
-use crate::v2::feature::reauthentication::Authenticated;
+use crate::v2::feature::reauthentication::{self, Authenticated};
 use crate::v2::feature::redirect::Redirects;
 use crate::v2::feature::window_size;
 use crate::v2::keying::Keying;
@@ -78,6 +78,8 @@ pub(crate) struct Established {
     /// What a server elsewhere says of the session, where that let it begin.
     pub(crate) admission: Option<Arc<Admission>>,
     pub(crate) silence: Silence,
+    /// Until when Child SAs of ours wait for a sign that the peer has our answer (RFC 7296 §2.8).
+    pub(crate) unheard_until: Option<Instant>,
     /// When an unprotected message last made us ask.
     pub(crate) hinted: Option<Instant>,
     /// Our SPI of the IKE SA that both sides are rekeying, when the peer made this one and who inherits is open.
@@ -140,6 +142,7 @@ impl Established {
             children: Children::default(),
             stage: Stage::Active,
             silence: Silence::new(core.now),
+            unheard_until: None,
             hinted: None,
             contested: None,
         }
@@ -359,6 +362,7 @@ impl Established {
     pub(crate) fn hear(&mut self, ends: &mut Ends, by: Way, core: &mut Core) {
         self.silence = Silence::new(core.now);
         self.found();
+        reauthentication::heard(self, core);
         if by.carrier == Carrier::Tcp {
             self.follow_stream(ends, by, core);
         } else if self.mobike.is_none() {

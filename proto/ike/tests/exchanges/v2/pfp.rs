@@ -249,5 +249,6 @@ fn a_remote_that_is_anybody_is_reached_where_the_packet_goes() {
     lab.sleep(twenty);
     lab.settle();
     assert!(lab.a.endpoint.ike_sas().iter().any(|sa| sa.spis != first), "{:?}", lab.a.failures());
+    lab.traffic();
     lab.assert_mirrored();
 }

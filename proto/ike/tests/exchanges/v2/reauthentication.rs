@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use ravelin_ike::output::DownReason;
 use ravelin_ike::{Command, Event, Unique};
+use ravelin_types::Spi;
 
 use crate::lab::*;
 
@@ -14,6 +15,7 @@ fn run(lab: &mut Lab, seconds: u64) {
     for _ in 0..seconds {
         lab.sleep(Duration::from_secs(1));
         lab.settle();
+        lab.traffic();
         lab.assert_mirrored();
         assert!(!lab.a.children().is_empty(), "traffic would wait");
     }
@@ -73,6 +75,7 @@ fn the_old_sas_stay_until_what_is_on_its_way_has_arrived() {
     while anew(&lab.a) == 0 {
         lab.sleep(Duration::from_millis(500));
         lab.settle();
+        lab.traffic();
         both = lab.a.sas.len();
     }
     assert_eq!((both, lab.b.sas.len()), (4, 4), "two pairs on each side");
@@ -81,6 +84,78 @@ fn the_old_sas_stay_until_what_is_on_its_way_has_arrived() {
     lab.settle();
     assert_eq!((lab.a.sas.len(), lab.b.sas.len()), (2, 2));
     assert_eq!((lab.a.failures(), lab.b.failures()), (vec![], vec![]));
+}
+
+/// A begins anew, and B has answered. The inbound SPIs of B: of before, and of now.
+fn answered() -> (Lab, Spi, Spi) {
+    let mut lab = Lab::up();
+    let old = lab.b.child().inbound;
+    lab.a.command(Command::ReauthenticateIkeSa(lab.a.ike().spis.0));
+    lab.a.sleep(Duration::ZERO);
+    lab.a_to_b();
+    lab.b_to_a();
+    lab.b.order.clear();
+    lab.a_to_b();
+    assert_eq!(lab.b.order, ["in+", "send"]);
+    let new = lab.b.children().iter().map(|child| child.inbound).find(|spi| *spi != old).expect("another");
+    lab.b.order.clear();
+    (lab, old, new)
+}
+
+// RFC 7296 §2.8: "an implementation MAY defer such sending": until a packet shows that the peer has our answer.
+#[test]
+fn the_responder_sends_on_the_new_child_sa_once_it_receives_on_it() {
+    let (mut lab, old, new) = answered();
+    lab.b.command(Command::Alive(old));
+    assert!(lab.b.order.is_empty());
+    lab.b.command(Command::Alive(new));
+    assert_eq!(lab.b.order, ["out+"]);
+    lab.settle();
+    lab.sleep(Duration::from_secs(2));
+    lab.settle();
+    lab.assert_mirrored();
+    assert_eq!((lab.a.child().outbound, lab.b.child().inbound), (new, new));
+}
+
+// Or until the peer gives the old one up, with which it says the same, or asks for something on the new IKE SA.
+#[test]
+fn the_responder_sends_on_the_new_child_sa_once_the_old_one_goes() {
+    for deletes in [true, false] {
+        let (mut lab, ..) = answered();
+        lab.b_to_a();
+        match deletes {
+            true => lab.sleep(Duration::from_secs(1)),
+            false => lab.a.command(Command::RekeyChild(POLICY)),
+        }
+        lab.a_to_b();
+        assert_eq!(lab.b.order.iter().filter(|what| **what == "out+").count(), 1, "{:?}", lab.b.order);
+        lab.settle();
+        lab.traffic();
+        lab.assert_mirrored();
+    }
+}
+
+// A peer that lost what it had, and does not say so, waits for nothing that would not come.
+#[test]
+fn the_responder_sends_on_the_new_child_sa_after_a_moment() {
+    let (mut lab, ..) = answered();
+    lab.b.sent.clear();
+    lab.b.sleep(Duration::from_millis(1900));
+    assert!(lab.b.order.is_empty());
+    lab.b.sleep(Duration::from_millis(100));
+    assert_eq!(lab.b.order, ["out+"]);
+}
+
+// Nothing is there that would send instead.
+#[test]
+fn a_first_child_sa_sends_at_once() {
+    let mut lab = Lab::new();
+    lab.a.command(Command::Initiate(POLICY));
+    lab.a_to_b();
+    lab.b_to_a();
+    lab.b.order.clear();
+    lab.a_to_b();
+    assert_eq!(lab.b.order, ["in+", "out+", "send"]);
 }
 
 // RFC 4478 §2, RFC 4478 §3: <--  HDR, SK {IDr, AUTH, SAr2, TSi, TSr, N(AUTH_LIFETIME)}, four octets of seconds.
