@@ -318,7 +318,7 @@ impl Core {
     /// Closes a connection that no IKE SA needs any more.
     pub(crate) fn close_stream(&mut self, way: Way) {
         let exists = way.carrier == Carrier::Tcp && way.local.port() != 0;
-        if exists && !self.table.iter().any(|sa| sa.ends.way() == way) {
+        if exists && self.table.in_stream(way).next().is_none() {
             let id = OpId(self.next_op);
             self.next_op += 1;
             self.outputs.push_back(Output::Stream(id, StreamOp::Close(way)));

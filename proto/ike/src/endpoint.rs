@@ -125,6 +125,16 @@ impl Endpoint {
         self.core.table.iter().map(|sa| sa.view(&self.core.addresses)).collect()
     }
 
+    /// The IKE SAs with this remote.
+    pub fn ike_sas_of(&self, remote: &str) -> Vec<IkeSaView> {
+        self.core.table.with_remote(remote).into_iter().filter_map(|spi| self.ike_sa(spi)).collect()
+    }
+
+    /// Whether there is an IKE SA, with this remote if one is named.
+    pub fn has_ike_sa(&self, remote: Option<&str>) -> bool {
+        remote.map_or_else(|| self.core.table.len() > 0, |name| self.core.table.has_remote(name))
+    }
+
     /// The IKE SA with this SPI of ours.
     pub fn ike_sa(&self, spi: IkeSpi) -> Option<IkeSaView> {
         self.core.table.get(spi).map(|sa| sa.view(&self.core.addresses))
@@ -398,8 +408,7 @@ impl Endpoint {
     /// A connection is gone.
     #[cfg(feature = "ikev2")]
     fn closed(&mut self, way: Way) {
-        let over = |sa: &&IkeSa| sa.ends.way() == way;
-        let spis: Vec<IkeSpi> = self.core.table.iter().filter(over).map(|sa| sa.ends.our_spi()).collect();
+        let spis: Vec<IkeSpi> = self.core.table.in_stream(way).collect();
         for spi in spis {
             if let Some(sa) = self.core.table.take(spi)
                 && let Some(sa) = sa.closed(&mut self.core)

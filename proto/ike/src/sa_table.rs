@@ -10,7 +10,7 @@ use core::net::IpAddr;
 
 use ravelin_types::sa::{Direction, SaId};
 use ravelin_types::spi::places;
-use ravelin_types::{Identity, IkeSpi, Instant, Spi};
+use ravelin_types::{Carrier, Identity, IkeSpi, Instant, Spi, Way};
 
 use crate::child::cpis::Cpis;
 use crate::ike_sa::IkeSa;
@@ -86,6 +86,8 @@ pub(crate) struct SaTable {
     out: Vec<(IkeSpi, Found)>,
     timers: BTreeSet<(Instant, IkeSpi)>,
     inits: BTreeMap<InitKey, IkeSpi>,
+    /// Those that are in connections, which strangers can open and end as they like. What is out is not among them.
+    streams: BTreeSet<(Way, IkeSpi)>,
     /// A remote may stand for very many peers: those of one are found without looking at the others.
     /// A name stays when its last IKE SA goes: there are as many as are configured.
     by_remote: BTreeMap<Arc<str>, BTreeSet<Whose>>,
@@ -114,6 +116,7 @@ impl SaTable {
             Some(_) => self.proven.add(sa.ends.peer.ip()),
             None => {}
         }
+        self.streams.extend(stream_of(&sa).map(|way| (way, spi)));
         // One that is new was not out, and what went out last comes back first: however many ended, they are not looked through.
         let is_out = |(out, _): &(IkeSpi, Found)| *out == spi;
         let at = if self.sas.contains_key(&spi) { self.out.iter().rposition(is_out) } else { None };
@@ -169,6 +172,9 @@ impl SaTable {
             Some(Identity::Null) => self.nobodies.remove(sa.ends.peer.ip()),
             Some(_) => self.proven.remove(sa.ends.peer.ip()),
             None => {}
+        }
+        if let Some(way) = stream_of(&sa) {
+            self.streams.remove(&(way, spi));
         }
         let name = sa.remote_name();
         let remote = self.by_remote.get_key_value(name).map_or_else(|| name.into(), |(name, _)| name.clone());
@@ -227,6 +233,11 @@ impl SaTable {
         let (from, to) = ((Some(peer.clone()), IkeSpi::ZERO), (Some(peer.clone()), IkeSpi(u64::MAX)));
         let with = self.by_remote.get(name).map(|with| with.range(from..=to));
         with.into_iter().flatten().filter_map(|(_, spi)| self.get(*spi))
+    }
+
+    /// SPIs of the IKE SAs in this connection.
+    pub(crate) fn in_stream(&self, way: Way) -> impl Iterator<Item = IkeSpi> {
+        self.streams.range((way, IkeSpi::ZERO)..=(way, IkeSpi(u64::MAX))).map(|(_, spi)| *spi)
     }
 
     /// Half-open IKE SAs that peers began.
@@ -318,6 +329,11 @@ impl SaTable {
     pub(crate) fn owner(&self, inbound: Spi) -> Option<IkeSpi> {
         self.inbound.get(&inbound).copied()
     }
+}
+
+/// The connection that an IKE SA is in.
+fn stream_of(sa: &IkeSa) -> Option<Way> {
+    Some(sa.ends.way()).filter(|way| way.carrier == Carrier::Tcp)
 }
 
 fn index(spi: Spi, size: usize) -> usize {

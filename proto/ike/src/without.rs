@@ -66,6 +66,16 @@ impl Endpoint {
     }
 
     /// None.
+    pub fn ike_sas_of(&self, _: &str) -> Vec<IkeSaView> {
+        Vec::new()
+    }
+
+    /// There is none.
+    pub fn has_ike_sa(&self, _: Option<&str>) -> bool {
+        false
+    }
+
+    /// None.
     pub fn ike_sa(&self, _: IkeSpi) -> Option<IkeSaView> {
         None
     }

@@ -162,7 +162,7 @@ impl<P: Plane> Core<P> {
 
     /// What was done with a remote, and what it has now.
     fn statistics(&mut self, name: &str) -> Message {
-        let views: Vec<IkeSaView> = self.endpoint.ike_sas().into_iter().filter(|view| view.remote == name).collect();
+        let views = self.endpoint.ike_sas_of(name);
         let children: BTreeSet<Spi> =
             views.iter().flat_map(|view| view.children.iter().map(|child| child.inbound)).collect();
         let mut statistics = self
@@ -305,18 +305,17 @@ impl<P: Plane> Core<P> {
     }
 
     fn terminate(&mut self, client: ClientId, args: &TerminateArgs, now: Instant) -> Result<Option<Message>, String> {
-        let (children, command) = if args.child {
-            let (id, _) = self.protected(&args.name)?;
+        let (ike, children, command) = if args.child {
+            let (id, remote) = self.protected(&args.name)?;
             self.need_child(id, &args.name)?;
-            let views = self.endpoint.ike_sas();
+            let views = self.endpoint.ike_sas_of(&remote);
             let children = views.iter().flat_map(|view| &view.children).filter(|child| child.policy == id);
-            (children.map(|child| child.inbound).collect(), Ike::TerminateChild(Some(id)))
+            (BTreeSet::new(), children.map(|child| child.inbound).collect(), Ike::TerminateChild(Some(id)))
         } else {
             self.need_ike(&args.name)?;
-            (BTreeSet::new(), Ike::TerminateIke(Some(args.name.clone())))
+            let ike = self.endpoint.ike_sas_of(&args.name).iter().map(|view| view.spis).collect();
+            (ike, BTreeSet::new(), Ike::TerminateIke(Some(args.name.clone())))
         };
-        let with_remote = self.endpoint.ike_sas().into_iter().filter(|view| !args.child && view.remote == args.name);
-        let ike: BTreeSet<_> = with_remote.map(|view| view.spis).collect();
         let gone = Gone { of: ike.len() + children.len(), ike, children };
         let waits = !args.wait.timeout.is_zero();
         if waits {
@@ -362,7 +361,7 @@ impl<P: Plane> Core<P> {
 
     /// An IKE SA outlives its remote's configuration, so only the SA is asked for.
     fn need_ike(&self, name: &str) -> Result<(), String> {
-        if self.endpoint.ike_sas().iter().any(|sa| sa.remote == name) {
+        if self.endpoint.has_ike_sa(Some(name)) {
             return Ok(());
         }
         self.model.find_remote(name).map_err(|error| error.to_string())?;

@@ -326,7 +326,14 @@ impl<P: Plane> Core<P> {
     /// Has IKE SAs deleted by these commands. One that is only begun goes without an event: who waits for it, or for its end,
     /// hears of that here.
     pub(super) fn end_ike(&mut self, commands: impl IntoIterator<Item = Command>, now: Instant) {
-        let mut gone = self.endpoint.ike_sas();
+        let commands: Vec<Command> = commands.into_iter().collect();
+        let named = |command: &Command| match command {
+            Command::TerminateIke(None) => self.endpoint.ike_sas(),
+            Command::TerminateIke(Some(remote)) => self.endpoint.ike_sas_of(remote),
+            Command::TerminateIkeSa(spi) => self.endpoint.ike_sa(*spi).into_iter().collect(),
+            _ => Vec::new(),
+        };
+        let mut gone: Vec<_> = commands.iter().flat_map(named).collect();
         commands.into_iter().for_each(|command| self.command(command, now));
         gone.retain(|view| [view.spis.0, view.spis.1].iter().all(|spi| self.endpoint.remote_of(*spi).is_none()));
         if gone.is_empty() {
@@ -334,7 +341,7 @@ impl<P: Plane> Core<P> {
         }
         let spis: BTreeSet<_> = gone.iter().map(|view| view.spis).collect();
         let mut remotes: BTreeSet<_> = gone.into_iter().map(|view| view.remote).collect();
-        self.endpoint.ike_sas().iter().for_each(|view| _ = remotes.remove(&view.remote));
+        remotes.retain(|remote| !self.endpoint.has_ike_sa(Some(remote)));
         let answers = self.waiting.gone(&spis, &remotes);
         self.answer_all(answers);
     }
@@ -364,7 +371,7 @@ impl<P: Plane> Core<P> {
 
     /// Whether no SA is left, and nothing that is to be said of one.
     pub fn is_idle(&self) -> bool {
-        self.endpoint.ike_sas().is_empty() && self.behind.is_empty()
+        !self.endpoint.has_ike_sa(None) && self.behind.is_empty()
     }
 
     /// The data plane, to be stopped.
@@ -394,7 +401,9 @@ impl<P: Plane> Core<P> {
     }
 
     pub(super) fn has_child(&self, id: PolicyId) -> bool {
-        self.endpoint.ike_sas().iter().any(|ike| ike.children.iter().any(|child| child.policy == id))
+        let policy = self.model.policy_by_id(id).and_then(|entry| entry.spec.esp.as_ref());
+        let with = policy.map_or_else(Vec::new, |esp| self.endpoint.ike_sas_of(&esp.remote));
+        with.iter().any(|ike| ike.children.iter().any(|child| child.policy == id))
     }
 
     /// A TCP connection is gone.

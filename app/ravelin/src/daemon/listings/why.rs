@@ -81,7 +81,7 @@ impl<P: Plane> Core<P> {
 
     /// Where Child SAs are in plain tunnel mode, though their policies ask for AGGFRAG payloads (RFC 9347 §5.1).
     fn without_aggfrag(&self, remote: &str) -> BTreeSet<String> {
-        let views = self.endpoint.ike_sas().into_iter().filter(|view| view.remote == remote);
+        let views = self.endpoint.ike_sas_of(remote).into_iter();
         let plain = views.flat_map(|view| view.children).filter(|child| child.aggfrag.is_none());
         let policies = plain.filter_map(|child| self.model.policy_by_id(child.policy));
         let asking = policies
@@ -101,7 +101,7 @@ impl<P: Plane> Core<P> {
         let name = &entry.spec.name;
         let mut policies =
             self.model.policies().filter(|policy| policy.spec.esp.as_ref().is_some_and(|esp| esp.remote == *name));
-        let views: Vec<_> = self.endpoint.ike_sas().into_iter().filter(|view| view.remote == *name).collect();
+        let views = self.endpoint.ike_sas_of(name);
         if let Some(view) = views.iter().max_by_key(|view| view.children.len()) {
             return format!("IKE SA {}, {} Child SAs", view.state, view.children.len());
         }
@@ -143,7 +143,7 @@ impl<P: Plane> Core<P> {
     /// Whether it went well since.
     fn is_resolved(&self, at: Instant, failure: &Failure) -> bool {
         let Some(name) = &failure.remote else { return false };
-        let mut views = self.endpoint.ike_sas().into_iter().filter(|view| view.remote == *name);
+        let mut views = self.endpoint.ike_sas_of(name).into_iter();
         match failure.policy {
             Some(id) => views.any(|view| view.children.iter().any(|child| child.policy == id && child.created > at)),
             None => views.any(|view| view.identities.is_some() && view.created >= at),

@@ -80,8 +80,7 @@ impl<P: Plane> Core<P> {
         }
         let talk = Talk::new(message, vec![connection.to_owned()])?;
         self.say(Group::Cfg, 1, None, || format!("vici initiate IKE_SA '{connection}'"));
-        let up = |view: &IkeSaView| view.remote == connection && view.state == "ESTABLISHED";
-        if self.endpoint.ike_sas().iter().any(up) {
+        if self.endpoint.ike_sas_of(connection).iter().any(|view| view.state == "ESTABLISHED") {
             return Ok(Answer::Now(done()));
         }
         let wait = wait(message)?;
@@ -151,7 +150,7 @@ impl<P: Plane> Core<P> {
 
     /// The connection of an IKE SA in whose place this side may make no other.
     fn only_answers(&self, own: IkeSpi) -> Option<String> {
-        let view = self.endpoint.ike_sas().into_iter().find(|view| own_spi(view) == own)?;
+        let view = self.endpoint.ike_sa(own)?;
         let begins = view.initiator || self.model.find_remote(&view.remote).is_ok_and(|entry| entry.spec.initiate);
         (!begins).then_some(view.remote)
     }
@@ -205,8 +204,9 @@ impl<P: Plane> Core<P> {
         let fits = |name: &str, value: &str| given(name).is_none_or(|wanted| wanted == value);
         let of_children = given("child").or(given("child-id")).is_some();
         let mut chosen = Chosen::default();
-        for view in self.endpoint.ike_sas() {
-            if !fits("ike", &view.remote) || !fits("ike-id", &view.serial.to_string()) {
+        let views = given("ike").map_or_else(|| self.endpoint.ike_sas(), |name| self.endpoint.ike_sas_of(name));
+        for view in views {
+            if !fits("ike-id", &view.serial.to_string()) {
                 continue;
             }
             if !of_children {

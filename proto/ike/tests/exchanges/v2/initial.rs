@@ -64,6 +64,19 @@ fn two_round_trips_make_an_ike_sa_and_a_child_sa() {
 }
 
 #[test]
+fn the_ike_sas_of_a_remote_are_found_by_its_name() {
+    let mut lab = Lab::new();
+    assert!(!lab.a.endpoint.has_ike_sa(None) && !lab.a.endpoint.has_ike_sa(Some("peer")));
+    lab.establish();
+    assert_eq!(lab.a.endpoint.ike_sas_of("peer").iter().map(|sa| sa.spis).collect::<Vec<_>>(), [lab.a.ike().spis]);
+    assert!(lab.a.endpoint.has_ike_sa(None) && lab.a.endpoint.has_ike_sa(Some("peer")));
+    assert!(lab.a.endpoint.ike_sas_of("another").is_empty() && !lab.a.endpoint.has_ike_sa(Some("another")));
+    lab.a.command(Command::TerminateIke(Some("peer".into())));
+    lab.settle();
+    assert!(lab.a.endpoint.ike_sas_of("peer").is_empty() && !lab.a.endpoint.has_ike_sa(Some("peer")));
+}
+
+#[test]
 fn transport_mode_by_agreement() {
     let mut lab = Lab::with(|a, b| {
         set_mode(a, Mode::Transport);

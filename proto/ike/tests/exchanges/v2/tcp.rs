@@ -158,6 +158,18 @@ fn a_lost_connection_is_opened_anew_by_its_originator() {
     assert!(lab.b.streams.iter().any(|(_, what)| *what == StreamOp::Close(back(first))));
 }
 
+// What strangers open and end is of no IKE SA.
+#[test]
+fn a_connection_of_nobody_ends_unnoticed() {
+    let (mut lab, first) = up();
+    for stranger in ["192.0.2.1:40001", "192.0.2.99:40000"].map(socket) {
+        lab.b.input(Input::Closed(Way::tcp(first.remote, stranger)));
+        lab.a.input(Input::Closed(Way::tcp(stranger, first.remote)));
+    }
+    assert!(lab.a.streams.is_empty() && lab.b.streams.is_empty() && lab.a.sent.is_empty());
+    assert_in(&lab, first);
+}
+
 // RFC 9329 §6.2: a request that was open goes over the new connection, on either side.
 #[test]
 fn what_waits_for_an_answer_goes_over_the_new_connection() {
