@@ -308,6 +308,11 @@ impl IkeSa {
         either!(&self.phase, of => of.established().map(|of| &of.identities))
     }
 
+    /// Whether it is between these two.
+    pub(crate) fn is_between(&self, (own, peer): &(Identity, Identity)) -> bool {
+        self.identities().is_some_and(|known| known.0.is(own) && known.1.is(peer))
+    }
+
     /// How many Child SAs it has.
     pub(crate) fn children(&self) -> usize {
         either!(&self.phase, of => of.established().map_or(0, |of| of.children.len()))

@@ -330,7 +330,9 @@ mod tests {
         let name = |text: &str| Identity::Dn(text.parse().unwrap());
         let one = IdPattern::Exactly(name("O=Example, CN=gw"));
         assert!(one.takes(&name("O=example, CN=GW")) && !one.takes(&name("CN=gw, O=Example")));
-        assert!(!IdPattern::Exactly(fqdn("gw")).takes(&fqdn("GW")));
+        assert!(
+            IdPattern::Exactly(fqdn("gw")).takes(&fqdn("GW")) && !IdPattern::Exactly(fqdn("gw")).takes(&fqdn("gx"))
+        );
         assert_eq!(mail.to_string(), "*@example.org");
     }
 

@@ -18,7 +18,7 @@ use crate::ike_sa::IkeSa;
 /// The request that began an IKE SA at a responder: SPIi and Ni, which no two peers share (RFC 7296 §2.1).
 pub(crate) type InitKey = (IkeSpi, Arc<[u8]>);
 
-/// Who the peer proved to be, and our SPI.
+/// Who the peer proved to be, folded, and our SPI.
 type Whose = (Option<Identity>, IkeSpi);
 
 /// How many of something there are, by the address of the peer.
@@ -143,7 +143,7 @@ impl SaTable {
         if let Some(key) = &sa.ends.init_key {
             self.inits.insert(key.clone(), spi);
         }
-        let whose = (sa.peer().cloned(), spi);
+        let whose = (sa.peer().map(Identity::folded), spi);
         match self.by_remote.get_mut(sa.remote_name()) {
             Some(with) => _ = with.insert(whose),
             None => _ = self.by_remote.insert(sa.remote_name().into(), BTreeSet::from([whose])),
@@ -158,7 +158,7 @@ impl SaTable {
             self.inits.remove(&key);
         }
         if let Some(with) = self.by_remote.get_mut(&found.remote) {
-            with.remove(&(found.peer, spi));
+            with.remove(&(found.peer.as_ref().map(Identity::folded), spi));
         }
     }
 
@@ -230,7 +230,8 @@ impl SaTable {
 
     /// The IKE SAs with this peer of a remote, which has proved who it is.
     pub(crate) fn with_peer(&self, name: &str, peer: &Identity) -> impl Iterator<Item = &IkeSa> {
-        let (from, to) = ((Some(peer.clone()), IkeSpi::ZERO), (Some(peer.clone()), IkeSpi(u64::MAX)));
+        let peer = Some(peer.folded());
+        let (from, to) = ((peer.clone(), IkeSpi::ZERO), (peer, IkeSpi(u64::MAX)));
         let with = self.by_remote.get(name).map(|with| with.range(from..=to));
         with.into_iter().flatten().filter_map(|(_, spi)| self.get(*spi))
     }

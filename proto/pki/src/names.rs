@@ -1,6 +1,6 @@
 //! Whether a certificate names who the peer says it is (RFC 4945 §3).
 
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
 
 use der::Decode;
 use ravelin_types::Identity;
@@ -57,9 +57,9 @@ pub fn first(certificate: &Certificate) -> Option<Identity> {
 
 fn same(name: &AltName, wanted: &AltName) -> bool {
     match (name, wanted) {
-        // RFC 5280 §7.2 and §7.5: domain names without regard to case, the local part of an address as it is.
+        // RFC 4945 §3.1.2, RFC 4945 §3.1.3: both without regard to case, and no pattern among them.
         (AltName::Dns(one), AltName::Dns(other)) => !one.contains('*') && one.eq_ignore_ascii_case(other),
-        (AltName::Email(one), AltName::Email(other)) => mail(one).is_some() && mail(one) == mail(other),
+        (AltName::Email(one), AltName::Email(other)) => one.contains('@') && one.eq_ignore_ascii_case(other),
         (AltName::Dn(one), AltName::Dn(other)) => one.is(other),
         (AltName::Ip(one), AltName::Ip(other)) => one == other,
         (AltName::Uri(one), AltName::Uri(other)) => one == other,
@@ -67,6 +67,18 @@ fn same(name: &AltName, wanted: &AltName) -> bool {
     }
 }
 
-fn mail(address: &str) -> Option<(&str, String)> {
-    address.rsplit_once('@').map(|(user, host)| (user, host.to_ascii_lowercase()))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_mail_are_the_same_in_any_case_and_nothing_less_is() {
+        let mail = |text: &str| AltName::Email(text.to_string());
+        assert!(same(&mail("Joe@Example.org"), &mail("joe@example.ORG")));
+        for (one, other) in
+            [("joe@example.org", "jo@example.org"), ("example.org", "example.org"), ("*@a.org", "joe@a.org")]
+        {
+            assert!(!same(&mail(one), &mail(other)), "{one} {other}");
+        }
+    }
 }

@@ -73,11 +73,23 @@ impl Identity {
         })
     }
 
-    /// Whether both name the same: distinguished names as certificates are compared ([`Dn::is`]), all others by their octets.
+    /// Whether both name the same: names and addresses of mail without regard to case (RFC 4945 §3.1.2, RFC 4945 §3.1.3),
+    /// distinguished names as certificates are compared ([`Dn::is`]), all others by their octets.
     pub fn is(&self, other: &Identity) -> bool {
         match (self, other) {
+            (Identity::Fqdn(one), Identity::Fqdn(other)) => one.eq_ignore_ascii_case(other),
+            (Identity::Rfc822(one), Identity::Rfc822(other)) => one.eq_ignore_ascii_case(other),
             (Identity::Dn(one), Identity::Dn(other)) => one.is(other),
             (one, other) => one == other,
+        }
+    }
+
+    /// What is found by an identity is kept by this: it is equal for names, and for addresses of mail, that name the same.
+    pub fn folded(&self) -> Identity {
+        match self {
+            Identity::Fqdn(name) => Identity::Fqdn(name.to_ascii_lowercase()),
+            Identity::Rfc822(address) => Identity::Rfc822(address.to_ascii_lowercase()),
+            other => other.clone(),
         }
     }
 
@@ -174,6 +186,25 @@ mod tests {
         }
         assert_eq!(Identity::parse(IdType::IPV4_ADDR, &[1, 2, 3]), None);
         assert_eq!(Identity::parse(IdType::NULL, b"x"), None);
+    }
+
+    // RFC 4945 §3.1.2, §3.1.3.
+    #[test]
+    fn case_makes_no_other_name() {
+        let [fqdn, mail]: [fn(&str) -> Identity; 2] =
+            [|text| Identity::Fqdn(text.into()), |text| Identity::Rfc822(text.into())];
+        for of in [fqdn, mail] {
+            let (one, other) = (of("Joe@Gw.Example.org"), of("joe@gw.EXAMPLE.org"));
+            assert!(one.is(&other) && other.is(&one) && one != other && one.folded() == other.folded());
+            for another in
+                ["joe@gw.example.net", "joe@gw.example.orgs", "", "joe@gw.example.org.", "joé@gw.example.org"]
+            {
+                assert!(!one.is(&of(another)) && one.folded() != of(another).folded(), "{another}");
+            }
+        }
+        assert!(!fqdn("gw").is(&mail("gw")));
+        let key = |octets: &[u8]| Identity::KeyId(octets.to_vec());
+        assert!(!key(b"gw").is(&key(b"GW")) && key(b"GW").folded() == key(b"GW"));
     }
 
     // docs/HISTORY.md, row 53: what a peer sends is escaped before it is shown.

@@ -77,7 +77,7 @@ pub struct Pools(BTreeMap<String, State>);
 struct State {
     pool: Pool,
     leases: BTreeMap<IpAddr, Lease>,
-    /// The addresses of each identity.
+    /// The addresses of each identity, folded.
     owned: BTreeMap<Identity, Vec<IpAddr>>,
     /// Leases that nobody holds, by when that began.
     free: BTreeMap<u64, IpAddr>,
@@ -230,7 +230,7 @@ impl State {
         if let Some(asked) = asked.filter(|asked| self.is_for(*asked, identity) && his(asked)) {
             return Some(asked);
         }
-        let owned = self.owned.get(identity).into_iter().flatten();
+        let owned = self.owned.get(&identity.folded()).into_iter().flatten();
         let had = owned.copied().find(|address| self.leases.get(address).is_some_and(|lease| lease.holders == 0));
         had.or_else(|| self.untouched())
             .or_else(|| self.free.values().copied().find(|address| self.is_for(*address, identity)))
@@ -265,7 +265,7 @@ impl State {
             None => {
                 let lease = Lease { identity: identity.clone(), remote: remote.into(), holders: 1, since: 0 };
                 self.leases.insert(address, lease);
-                self.owned.entry(identity.clone()).or_default().push(address);
+                self.owned.entry(identity.folded()).or_default().push(address);
             }
         }
     }
@@ -283,10 +283,11 @@ impl State {
     fn forget(&mut self, address: IpAddr) {
         let Some(lease) = self.leases.remove(&address) else { return };
         self.free.remove(&lease.since);
-        if let Some(owned) = self.owned.get_mut(&lease.identity) {
+        let whose = lease.identity.folded();
+        if let Some(owned) = self.owned.get_mut(&whose) {
             owned.retain(|other| *other != address);
             if owned.is_empty() {
-                self.owned.remove(&lease.identity);
+                self.owned.remove(&whose);
             }
         }
     }
@@ -372,6 +373,9 @@ mod tests {
         assert_eq!(pools.lease("rw", by(&who("eve")), None), Some(ip(3)));
         assert_eq!(pools.lease("rw", by(&who("dave")), None), Some(ip(2)));
         assert_eq!(pools.lease("rw", by(&who("carol")), None), Some(ip(1)));
+        // In other case it is the same name (RFC 4945 §3.1.2).
+        pools.release("rw", ip(2));
+        assert_eq!(pools.lease("rw", by(&who("DAVE")), None), Some(ip(2)));
         // A second IKE SA of hers beside the first, and one that takes the first's place.
         assert_eq!(pools.lease("rw", by(&who("carol")), None), Some(ip(4)));
         assert_eq!(pools.lease("rw", by(&who("carol")), Some(ip(1))), Some(ip(1)));

@@ -165,7 +165,7 @@ impl Core {
         // Nobody is the same as another nobody.
         let his = |held: &&Held| {
             let same = |(link, whose): &(Link, Identity)| {
-                link.id == wish.id && whose == identity && *identity != Identity::Null && link.own != wish.interface
+                link.id == wish.id && whose.is(identity) && *identity != Identity::Null && link.own != wish.interface
             };
             held.link.as_ref().is_some_and(same)
         };

@@ -250,10 +250,8 @@ impl Session {
 
     /// The other, older ISAKMP SAs with these identities.
     fn others<'a>(&'a self, ends: &'a Ends, core: &'a Core) -> impl Iterator<Item = &'a Ends> {
-        let same = |sa: &&IkeSa| match &sa.phase {
-            ike_sa::Phase::V1(Phase::Session(other)) => other.identities == self.identities,
-            _ => false,
-        };
+        let of_v1 = |sa: &IkeSa| matches!(sa.phase, ike_sa::Phase::V1(Phase::Session(_)));
+        let same = move |sa: &&IkeSa| of_v1(sa) && sa.is_between(&self.identities);
         let with = core.table.with_peer(&self.remote.name, &self.identities.1).filter(same);
         with.map(|sa| &sa.ends).filter(|other| other.serial < ends.serial)
     }

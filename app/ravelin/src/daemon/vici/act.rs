@@ -172,7 +172,7 @@ impl<P: Plane> Core<P> {
                 ranges.iter().any(|range| range.start().is_ipv4() == address.is_ipv4() && range.contains(&address))
             };
             let is = |who: &Who| match (who, &view.identities) {
-                (Who::Exactly(one), Some((_, id))) => one == id,
+                (Who::Exactly(one), Some((_, id))) => one.is(id),
                 (Who::Like(pattern), Some((_, id))) => pattern.takes(id),
                 (_, None) => false,
             };

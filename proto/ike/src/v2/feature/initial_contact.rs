@@ -88,9 +88,7 @@ pub(crate) fn replace(ends: &Ends, remote: &Remote, identities: &(Identity, Iden
 
 /// Those with the same pair of identities that were begun before.
 fn others(ends: &Ends, remote: &str, identities: &(Identity, Identity), core: &Core) -> Vec<IkeSpi> {
-    let is_stale = |sa: &&IkeSa| match &sa.phase {
-        ike_sa::Phase::V2(Phase::Established(phase)) => phase.identities == *identities && sa.ends.serial < ends.serial,
-        _ => false,
-    };
+    let of_v2 = |sa: &IkeSa| matches!(sa.phase, ike_sa::Phase::V2(Phase::Established(_)));
+    let is_stale = |sa: &&IkeSa| of_v2(sa) && sa.is_between(identities) && sa.ends.serial < ends.serial;
     core.table.with_peer(remote, &identities.1).filter(is_stale).map(|sa| sa.ends.our_spi()).collect()
 }

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use crate::lab::*;
+use crate::v2::peer::{Peer, notify, sa_of};
 use ravelin_ike::Command;
 use ravelin_ike::config::{Config, DynamicTs, IdPattern, Open, OwnedKey};
 use ravelin_ike::explain::Part;
-use ravelin_types::Identity;
 use ravelin_types::identity::IdType;
 use ravelin_types::selector::TrafficSelector;
+use ravelin_types::{Identity, Spi};
+use ravelin_wire::ike::header::ExchangeType;
+use ravelin_wire::ike::v2::NotifyType;
 
 fn key(owner: &str, secret: &[u8]) -> OwnedKey {
     OwnedKey { owners: vec![IdPattern::Exactly(ip(owner).into())], secret: secret.into() }
@@ -98,6 +101,38 @@ fn a_peer_from_elsewhere_or_with_another_name_is_refused() {
     lab.settle();
     let failure = lab.b.failure(Part::Identity);
     assert!(failure.to_string().contains("*.example.org"), "{failure}");
+}
+
+// RFC 4945 §3.1.2: a name in other case is the same, for who is expected and for who was there before.
+#[test]
+fn who_writes_its_name_in_other_case_is_the_same_peer() {
+    let named = Identity::Fqdn(format!("{A}.example.org"));
+    for pattern in [None, Some(IdPattern::Exactly(named)), Some(IdPattern::Ending(IdType::FQDN, ".example.org".into()))]
+    {
+        let mut host = Host::new(config(B, A), 2);
+        host.configure(|config| config.remotes[0].open.peers = pattern.clone());
+        let up = |host: &mut Host, seed, name: &str| {
+            let mut peer = Peer::new(seed);
+            peer.id = Identity::Fqdn(format!("{A}.{name}"));
+            let request = peer.init_request();
+            peer.send(host, &request);
+            let answer = host.take();
+            peer.init_answered(&answer.data);
+            let mut payloads = peer.auth_request();
+            payloads[2] = sa_of(esp_proposal(), Spi(0x0abc_0000 + seed as u32).into());
+            payloads.push(notify(NotifyType::INITIAL_CONTACT, &[]));
+            peer.ask(host, ExchangeType::IKE_AUTH, &payloads);
+            assert_eq!(host.failures(), [], "{pattern:?}");
+        };
+        up(&mut host, 1, "example.org");
+        let first = host.ike().spis;
+        up(&mut host, 2, "Example.ORG");
+        // It says that it has no other, so the first is over.
+        assert_ne!(host.ike().spis, first, "{pattern:?}");
+        assert_eq!(host.children().len(), 1);
+        up(&mut host, 3, "example.org");
+        assert_eq!((host.endpoint.ike_sas().len(), host.children().len()), (1, 1));
+    }
 }
 
 #[test]

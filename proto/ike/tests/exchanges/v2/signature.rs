@@ -123,7 +123,7 @@ fn identities_are_those_of_the_certificate() {
     let papers = Papers2 { root, a, b };
     for identity in [
         Identity::Fqdn("192.0.2.1.EXAMPLE.org".into()),
-        Identity::Rfc822("a@example.org".into()),
+        Identity::Rfc822("A@example.org".into()),
         Identity::Ipv4("192.0.2.1".parse().unwrap()),
         Identity::Ipv6("2001:db8::1".parse().unwrap()),
         Identity::Dn(subject),
@@ -138,7 +138,7 @@ fn identities_are_those_of_the_certificate() {
     for identity in [
         Identity::Fqdn("a".into()),
         Identity::Fqdn("example.org".into()),
-        Identity::Rfc822("A@example.org".into()),
+        Identity::Rfc822("b@example.org".into()),
         Identity::Ipv4("192.0.2.3".parse().unwrap()),
         Identity::Dn("C=CH, O=Ravelin, CN=b".parse().unwrap()),
         Identity::KeyId(b"a".to_vec()),

@@ -216,10 +216,8 @@ pub(crate) fn admit(session: &Session, remote: &Arc<Remote>, own: IpAddr, core: 
 /// False when the ticket was used meanwhile.
 pub(crate) fn accept(session: &Session, core: &mut Core) -> bool {
     let fresh = core.tickets.keys.spend(session.number);
-    let same = core.table.get(session.spi).is_some_and(|sa| match &sa.phase {
-        ike_sa::Phase::V2(Phase::Established(phase)) => phase.identities == session.identities,
-        _ => false,
-    });
+    let of_v2 = |sa: &ike_sa::IkeSa| matches!(sa.phase, ike_sa::Phase::V2(Phase::Established(_)));
+    let same = core.table.get(session.spi).is_some_and(|sa| of_v2(sa) && sa.is_between(&session.identities));
     if fresh
         && same
         && let Some(old) = core.table.take(session.spi)
