@@ -2,11 +2,12 @@
 //! `swanctl.conf`: each parameter becomes a setting of that file, with the place where it stands.
 //!
 //! ```text
-//! ipsec.conf ──lines.rs──► conn sections, also= and %default resolved ──conn.rs──► Section of swanctl.conf ──► connection::read
+//! ipsec.conf ──lines.rs──► conn sections, also= and %default resolved ──conn.rs, join.rs──► Section of swanctl.conf ──► connection::read
 //! ipsec.secrets beside it ──secrets.rs──► Section of `secrets`
 //! ```
 
 mod conn;
+mod join;
 mod lines;
 mod secrets;
 mod side;
@@ -23,6 +24,7 @@ use super::tree::{At, Named, Section, Setting, Values};
 use crate::remark::{FileError, Place, Remark};
 use crate::value::did_you_mean;
 
+use self::join::join;
 use self::lines::{AUTHORITY, SETUP, Sections, sections};
 pub(crate) use self::secrets::secrets;
 use self::swap::swap;
@@ -100,7 +102,10 @@ pub fn parse(
             }
         }
         all.remove("also");
-        if all.get("auto").is_none_or(|(auto, _)| auto != "ignore") {
+        if !all.contains_key("auto") && !referred_to(&sections, name) {
+            notes.push(own_at.remark(format!("conn {name}: it is not loaded without auto; say auto=add")));
+        }
+        if all.get("auto").is_some_and(|(auto, _)| auto != "ignore") {
             if swap(&mut all, own) {
                 notes.push(own_at.remark(format!(
                     "conn {name}: right is an address of this host and left is none, so right is taken as this side, and left as \
@@ -111,7 +116,8 @@ pub fn parse(
             section.settings.push(unique.clone());
             conn::strict(sections.get(SETUP), &mut section);
             conn::addresses(&all, &mut section, &mut root, &at);
-            root.open("connections", &at).sections.push(Named { name: name.clone(), at: own_at.clone(), section });
+            let connection = Named { name: name.clone(), at: own_at.clone(), section };
+            join(root.open("connections", &at), connection);
         }
     }
     if let Some((text, path)) = secrets {
@@ -131,13 +137,19 @@ fn unique(setup: Option<&(At, Parameters)>, nowhere: &At) -> Setting {
     Setting { name: "unique".to_owned(), values: Values::One(value.as_bytes().to_vec()), at: at.clone() }
 }
 
+/// Whether another connection has what this one says.
+fn referred_to(sections: &Sections, name: &str) -> bool {
+    let mut also = sections.values().filter_map(|(_, parameters)| parameters.get("also"));
+    also.any(|(names, _)| names.split(',').any(|other| other.trim() == name))
+}
+
 fn inherit(all: &mut Parameters, own: &Parameters, sections: &Sections, depth: usize, problems: &mut Problems) {
     let Some((names, at)) = own.get("also") else { return };
     for name in names.split(',').map(str::trim) {
         match sections.get(name) {
             Some(_) if depth == MAX_ALSO => problems.add(at.remark("connections refer to each other too deeply")),
             Some((_, other)) => {
-                for (key, value) in other.iter().filter(|(key, _)| *key != "also" && *key != "auto") {
+                for (key, value) in other.iter().filter(|(key, _)| *key != "also") {
                     all.entry(key.clone()).or_insert_with(|| value.clone());
                 }
                 inherit(all, other, sections, depth + 1, problems);

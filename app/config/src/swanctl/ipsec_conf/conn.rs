@@ -205,6 +205,7 @@ fn updown(all: &Parameters, child: &mut Section, problems: &mut Problems) {
 pub(super) fn addresses(all: &Parameters, connection: &mut Section, root: &mut Section, top: &At) {
     if let Some((value, at)) = all.get("leftsourceip") {
         let word = |item: &str| match item.trim() {
+            "%cfg" | "%config" | "%modeconfig" | "%modecfg" if inside_is_v6(all) => "%config6".to_owned(),
             "%cfg" | "%modeconfig" | "%modecfg" => "%config".to_owned(),
             other => other.to_owned(),
         };
@@ -228,6 +229,14 @@ pub(super) fn addresses(all: &Parameters, connection: &mut Section, root: &mut S
         pools.sections.push(Named { name, at: at.clone(), section: pool });
     }
     connection.add("pools", &names.join(","), at);
+}
+
+/// Of which family an address is that says nothing of it: that of the networks, or else of the first host of `left`, as with strongSwan.
+fn inside_is_v6(all: &Parameters) -> bool {
+    let networks = get(all, "leftsubnet").or_else(|| get(all, "rightsubnet"));
+    let host =
+        || get(all, "left").and_then(|(hosts, _)| hosts.split(',').next()).is_some_and(|host| host.contains(':'));
+    networks.map_or_else(host, |(networks, _)| !networks.contains('.'))
 }
 
 /// `ike`, `esp` and `ah`: without `!` at the end, the default proposals follow.

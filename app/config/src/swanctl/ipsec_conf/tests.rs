@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use crate::spec::{ActionWord, Role, Start};
 
+/// What the files say, where `auto=add` is the default.
 fn read(conf: &str, secrets: &str) -> Result<Contents, String> {
-    let root = parse((conf, Path::new("ipsec.conf")), Some((secrets, Path::new("ipsec.secrets"))), &|_| false);
+    let conf = format!("{conf}conn %default\n auto=add\n");
+    let root = parse((&conf, Path::new("ipsec.conf")), Some((secrets, Path::new("ipsec.secrets"))), &|_| false);
     root.and_then(|(root, _)| contents(&root, Loaded::default())).map_err(|error| error.to_string())
 }
 
@@ -177,7 +179,7 @@ fn mistakes_have_their_place_in_either_file() {
 #[test]
 fn source_addresses_are_asked_for_and_given() {
     let conf = "conn %default\n authby=secret\n keyexchange=ikev2\nconn rw\n left=192.0.2.1\n leftsubnet=10.1.0.0/16\n right=%any\n \
-                rightsourceip=10.3.0.0/24\n rightdns=10.1.0.53\nconn rw2\n left=192.0.2.1\n right=%any\n rightsourceip=10.3.0.0/24\n\
+                rightsourceip=10.3.0.0/24\n rightdns=10.1.0.53\nconn rw2\n left=192.0.2.1\n right=%any\n rightid=@rw2\n rightsourceip=10.3.0.0/24\n\
                 conn home\n left=%any\n leftsourceip=%config,%config6\n right=192.0.2.9\n rightsubnet=10.9.0.0/16\n";
     let contents = read(conf, "").unwrap();
     let internal = |name: &str| {
@@ -188,6 +190,63 @@ fn source_addresses_are_asked_for_and_given() {
     assert_eq!((internal("rw").pools, internal("rw2").pools), (vec!["10.3.0.0-24".into()], vec!["10.3.0.0-24".into()]));
     assert_eq!(contents.pools[0].pool.attributes.len(), 1);
     assert_eq!(internal("home").ask.len(), 2);
+}
+
+#[test]
+fn an_address_that_is_asked_for_is_of_the_family_of_the_networks() {
+    for (more, expected) in [
+        ("leftsourceip=%config", "0.0.0.0"),
+        ("leftsourceip=%config\n rightsubnet=fec1::/16", "::"),
+        ("leftsourceip=%cfg\n rightsubnet=10.1.0.0/16,fec1::/16", "0.0.0.0"),
+        ("leftsourceip=%config4\n rightsubnet=fec1::/16", "0.0.0.0"),
+        ("leftsourceip=%modeconfig\n left=2001:db8::1", "::"),
+    ] {
+        let conf = format!("conn home\n authby=secret\n right=%any\n {more}\n");
+        let asked = read(&conf, "").unwrap().connections[0].remote.as_ref().unwrap().internal.ask.clone();
+        assert_eq!(asked, [expected.parse::<IpAddr>().unwrap()], "{more}");
+    }
+}
+
+#[test]
+fn connections_without_auto_are_for_others_to_refer_to() {
+    let conf = "conn base\n authby=secret\n right=192.0.2.2\n\
+                conn eager\n also=base\n rightid=@eager\n auto=start\n\
+                conn forgotten\n also=base\n\
+                conn heir\n also=eager\n rightid=@heir\n\
+                conn never\n also=eager\n auto=ignore\n";
+    let (root, notes) = parse((conf, Path::new("ipsec.conf")), None, &|_| false).unwrap();
+    let contents = contents(&root, Loaded::default()).unwrap();
+    let start = |policy: &crate::spec::PolicySpec| policy.esp.as_ref().unwrap().start;
+    let found: Vec<_> = contents.connections.iter().map(|it| (it.name.clone(), start(&it.policies[0]))).collect();
+    assert_eq!(found, [("eager".into(), Start::Now), ("heir".into(), Start::Now)]);
+    let notes: Vec<String> = notes.iter().map(ToString::to_string).collect();
+    assert_eq!(notes, ["ipsec.conf:8:1: conn forgotten: it is not loaded without auto; say auto=add"]);
+}
+
+#[test]
+fn connections_that_say_the_same_of_the_peer_are_one() {
+    let conf = "conn %default\n authby=secret\n keyexchange=ikev1\n left=192.0.2.1\n right=192.0.2.2\n auto=start\n\
+                conn host\n\
+                conn net\n also=host\n leftsubnet=10.1.0.0/16\n rightsubnet=10.2.0.0/16\n esp=aes256-sha256!\n\
+                conn other\n also=net\n rightid=@other\n\
+                conn slow\n also=net\n dpdaction=clear\n\
+                conn pass\n authby=never\n type=pass\n leftsubnet=10.1.0.0/16\n rightsubnet=10.1.0.0/16\n\
+                conn pass2\n also=pass\n rightsubnet=10.9.0.0/16\n";
+    let contents = read(conf, "").unwrap();
+    let names = |index: usize| {
+        let connection = &contents.connections[index];
+        let policies = connection.policies.iter().map(|policy| policy.name.to_string()).collect::<Vec<_>>();
+        (connection.name.clone(), policies.join(" "))
+    };
+    let expected = [
+        ("host", "host.host host.net"),
+        ("other", "other.other"),
+        ("pass", "pass.pass"),
+        ("pass2", "pass2.pass2"),
+        ("slow", "slow.slow"),
+    ];
+    let found: Vec<_> = (0..contents.connections.len()).map(names).collect();
+    assert_eq!(found, expected.map(|(name, policies)| (name.into(), policies.into())));
 }
 
 #[test]
@@ -258,7 +317,7 @@ fn both_files_may_include_others() {
         &[
             ("ipsec.conf", conf),
             ("more/a.conf", "conn a\n\tauto=add\ninclude deeper/b.inc\n"),
-            ("more/deeper/b.inc", "conn b\n\tauto=add\n"),
+            ("more/deeper/b.inc", "conn b\n\trightid=@b\n\tauto=add\n"),
             (
                 "ipsec.secrets",
                 "include ipsec.d/*.secrets /nowhere/ipsec.secrets.inc\n: PSK \"the last of all secrets\"\n",
@@ -278,10 +337,15 @@ fn both_files_may_include_others() {
     let owners = vec!["asn1dn:C=CH, O=Example, CN=a".to_owned(), "ipv4:192.0.2.2".to_owned()];
     assert_eq!(shown, [("ike-1", owners), ("eap-2", vec!["fqdn:carol".to_owned()]), ("ike-3", Vec::new())]);
     // A mistake has the place in the file where it stands, and a file that includes itself ends.
-    let folder =
-        Folder::new("loop", &[("ipsec.conf", "include ipsec.conf\nconn a\n\tauthby=secret\n\trigth=192.0.2.2\n")]);
+    let folder = Folder::new(
+        "loop",
+        &[("ipsec.conf", "include ipsec.conf\nconn a\n\tauto=add\n\tauthby=secret\n\trigth=192.0.2.2\n")],
+    );
     assert!(folder.load().unwrap_err().contains("include each other too deeply"));
-    let folder = Folder::new("place", &[("ipsec.conf", "include a.conf\n"), ("a.conf", "conn a\n\trigth=192.0.2.2\n")]);
+    let folder = Folder::new(
+        "place",
+        &[("ipsec.conf", "include a.conf\n"), ("a.conf", "conn a\n\trigth=192.0.2.2\n\tauto=add\n")],
+    );
     assert!(folder.load().unwrap_err().contains("a.conf:2:8: unknown option: rigth"), "{}", folder.load().unwrap_err());
 }
 
@@ -309,7 +373,7 @@ fn strict_revocation_is_that_of_all_peers() {
 
 #[test]
 fn the_side_that_is_this_host_is_ours_whatever_its_name() {
-    let conf = "conn a\n left=192.0.2.1\n leftsubnet=10.1.0.0/16\n leftid=@moon\n right=192.0.2.2\n rightid=@sun\n authby=secret\n";
+    let conf = "conn a\n left=192.0.2.1\n leftsubnet=10.1.0.0/16\n leftid=@moon\n right=192.0.2.2\n rightid=@sun\n authby=secret\n auto=add\n";
     let own = |own: &'static [&'static str]| {
         let is_own = move |address: IpAddr| own.contains(&address.to_string().as_str());
         let (root, notes) = parse((conf, Path::new("ipsec.conf")), None, &is_own).unwrap();
@@ -334,7 +398,7 @@ fn the_side_that_is_this_host_is_ours_whatever_its_name() {
 fn a_user_of_eap_over_tls_has_a_certificate() {
     let certificate = |auth: &str| {
         let conf = format!(
-            "conn a\n right=192.0.2.2\n rightauth={auth}\n rightcert=b.pem\n leftauth={auth}\n leftcert=a.pem\n"
+            "conn a\n right=192.0.2.2\n rightauth={auth}\n rightcert=b.pem\n leftauth={auth}\n leftcert=a.pem\n auto=add\n"
         );
         let (root, _) = parse((&conf, Path::new("ipsec.conf")), None, &|_| false).unwrap();
         let conn = &root.section("connections").unwrap().section.section("a").unwrap().section;
