@@ -61,7 +61,7 @@ pub const WINNETOU: &str = "192.168.0.150";
 pub fn name() -> Result<()> {
     let names: String = PLACES.iter().map(|Place(name, [v4, _], _)| format!("{v4} {name}.strongswan.org\\n")).collect();
     let servers: String =
-        ["winnetou", "crl", "ocsp"].map(|name| format!("{WINNETOU} {name}.strongswan.org\\n")).concat();
+        ["winnetou", "ip6-winnetou", "crl", "ocsp"].map(|name| format!("{WINNETOU} {name}.strongswan.org\\n")).concat();
     sh(&format!("printf '{names}{servers}' >>/etc/hosts"))?;
     // Whom nobody knows is not looked for for long.
     sh("echo nameserver 127.0.0.1 >/run/resolv.conf; mount --bind /run/resolv.conf /etc/resolv.conf").map(drop)

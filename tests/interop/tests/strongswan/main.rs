@@ -167,8 +167,10 @@ fn start(swan: &mut Swan<'_>, half: &Half) -> Result<()> {
     swan.start()?;
     let Half::Ipsec { conf, .. } = half else { return Ok(()) };
     // Those without are for others to refer to.
-    let sections = conf.split("\nconn ").skip(1).filter(|section| section.contains("auto="));
-    let names: Vec<&str> = sections.filter_map(|section| section.split_whitespace().next()).collect();
+    let by_default = conf.split("\nconn ").any(|section| section.starts_with("%default") && section.contains("auto="));
+    let sections = conf.split("\nconn ").skip(1).filter(|section| by_default || section.contains("auto="));
+    let names = sections.filter_map(|section| section.split_whitespace().next()).filter(|name| *name != "%default");
+    let names: Vec<&str> = names.collect();
     wait_for(20, "strongSwan to have its connections", || {
         let there = swan.command("--list-conns")?;
         let missing = names.iter().find(|name| !there.contains(&format!("{name}: ")));

@@ -42,8 +42,9 @@ const LISTS: [(&str, &str); 6] = [
 const KNOWN: [&str; 8] = ["moon", "sun", "carol", "dave", "carol.ocsp", "carol.revoked", "research", "sales"];
 
 /// Whose certificates are had by their hash, and below which folder of the web server.
-const HAD: [(&str, &str); 7] = [
+const HAD: [(&str, &str); 8] = [
     ("moon", "certs"),
+    ("sun", "certs"),
     ("carol", "certs"),
     ("dave", "certs"),
     ("research", "certs"),

@@ -1,6 +1,6 @@
 //! Those whose hosts have an `ipsec.conf`.
 
-use super::{Begin, Example, gateways, hosts, road_warrior};
+use super::{Begin, Example, alice, gateways, hosts, road_warrior};
 use crate::servers::Servers;
 
 /// What others have with `swanctl.conf`, in the older words.
@@ -53,4 +53,25 @@ pub const STROKE: &[Example] = &[
     gateways("pfkey/net2net-rekey"),
     gateways("pfkey/net2net-route").by_packet(),
     road_warrior("pfkey/protoport-dual", "192.168.0.100").child("home-icmp"),
+    // Of a road warrior behind a NAT alice alone has an address here that is not hers there, which nat-rw does not let in; and
+    // net2net-cert has RSA with SHA-1, which is not believed here.
+    Example { packet: ["fec0::1", "fec0::2"], ..hosts("ipv6-stroke/host2host-ikev1") },
+    Example { packet: ["fec0::1", "fec0::2"], ..hosts("ipv6-stroke/host2host-ikev2") },
+    gateways("ipv6-stroke/net2net-ikev1").over_v6(),
+    gateways("ipv6-stroke/net2net-ikev2").over_v6(),
+    gateways("ipv6-stroke/net2net-ip4-in-ip6-ikev1"),
+    gateways("ipv6-stroke/net2net-ip4-in-ip6-ikev2"),
+    gateways("ipv6-stroke/net2net-ip6-in-ip4-ikev1").over_v6(),
+    gateways("ipv6-stroke/net2net-ip6-in-ip4-ikev2").over_v6(),
+    road_warrior("ipv6-stroke/rw-ikev1", "fec0::10").to_v6(),
+    road_warrior("ipv6-stroke/rw-ikev2", "fec0::10").to_v6(),
+    road_warrior("ipv6-stroke/rw-ip6-in-ip4-ikev1", "fec3::1").to_v6(),
+    road_warrior("ipv6-stroke/rw-ip6-in-ip4-ikev2", "fec3::1").to_v6(),
+    road_warrior("ipv6-stroke/rw-psk-ikev1", "fec0::10").to_v6(),
+    road_warrior("ipv6-stroke/rw-psk-ikev2", "fec0::10").to_v6(),
+    road_warrior("ikev1-stroke/xauth-id-rsa-hybrid", "192.168.0.100"),
+    road_warrior("ikev1-stroke/xauth-rsa", "192.168.0.100"),
+    road_warrior("pfkey/protoport-route", "192.168.0.100").child("home-icmp").by_packet(),
+    road_warrior("pfkey/rw-cert", "192.168.0.100"),
+    alice("pfkey/shunt-policies-nat-rw", "nat-t", "10.3.0.1"),
 ];
