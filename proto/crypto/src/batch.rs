@@ -16,7 +16,7 @@ use core::any::Any;
 
 use ravelin_types::transform::{EncrId, IntegId};
 
-use crate::provider::BadKey;
+use crate::error::BadKey;
 
 /// Encryption and integrity of one SA, readied for [`BatchCrypto::seal`] and [`BatchCrypto::open`].
 pub trait BatchKey: Any + Send + Sync {

@@ -4,8 +4,8 @@ use alloc::boxed::Box;
 
 use ravelin_types::transform::EncrId;
 
+use crate::error::{BadKey, Forged};
 use crate::pieces::PiecesKey;
-use crate::provider::{BadKey, Forged};
 
 /// How the IV of each packet must be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

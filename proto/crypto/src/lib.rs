@@ -12,6 +12,7 @@ extern crate alloc;
 
 pub mod batch;
 pub mod encryption;
+pub mod error;
 pub mod ikev1;
 pub mod ikev2;
 pub mod pieces;
@@ -20,8 +21,6 @@ pub mod signature;
 
 pub use batch::{BatchCrypto, BatchKey, BatchPacket};
 pub use encryption::{EncrAlg, EncrKey, EncrShape, IvKind};
+pub use error::{BadKey, BadPublicValue, Forged};
 pub use pieces::{Pieces, PiecesKey, PiecesMut};
-pub use provider::{
-    BadKey, BadPublicValue, CryptoProvider, Forged, HashFn, IntegAlg, IntegKey, KeAlg, KePrivate, PrfAlg, PrfKey,
-    SecureRandom,
-};
+pub use provider::{CryptoProvider, HashFn, IntegAlg, IntegKey, KeAlg, KePrivate, PrfAlg, PrfKey, SecureRandom};

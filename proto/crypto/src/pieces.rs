@@ -10,7 +10,7 @@
 
 use alloc::vec::Vec;
 
-use crate::provider::Forged;
+use crate::error::Forged;
 
 /// Bytes in pieces, to be read.
 pub trait Pieces {

@@ -12,8 +12,9 @@ use zeroize::Zeroize;
 
 use super::cipher::Cipher;
 use crate::encryption::{EncrAlg, IvKind};
+use crate::error::{BadKey, Forged};
 use crate::ikev2::{ChildAlgs, Cutter, Nonces, encr_key_len, prf_once};
-use crate::provider::{BadKey, CryptoProvider, Forged, HashFn, IntegAlg, KeAlg, PrfAlg};
+use crate::provider::{CryptoProvider, HashFn, IntegAlg, KeAlg, PrfAlg};
 
 /// The algorithms of an ISAKMP SA.
 #[derive(Clone, Copy)]

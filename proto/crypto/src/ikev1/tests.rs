@@ -8,8 +8,9 @@ use ravelin_types::transform::{IntegId, PrfId};
 use ravelin_types::{IkeSpi, Secret, Spi};
 
 use super::schedule::{Cookies, Keys, Skeyid, keymat};
+use crate::error::BadKey;
 use crate::ikev2::{ChildAlgs, Nonces};
-use crate::provider::{BadKey, IntegAlg, IntegKey, PrfAlg, PrfKey};
+use crate::provider::{IntegAlg, IntegKey, PrfAlg, PrfKey};
 use ravelin_types::proposal::ProtocolId;
 
 /// Returns the first eight bytes of `parts`, dots behind a shorter input; the key is left out.

@@ -7,7 +7,8 @@ use ravelin_types::Secret;
 use subtle::ConstantTimeEq;
 
 use super::schedule::{MAX_OUTPUT, prf_once};
-use crate::provider::{Forged, PrfAlg, PrfKey};
+use crate::error::Forged;
+use crate::provider::{PrfAlg, PrfKey};
 
 /// What comes before the messages where both are signed: no message begins so, for an SPI of an initiator is not zero.
 const ZERO_PREFIX: [u8; 8] = [0; 8];

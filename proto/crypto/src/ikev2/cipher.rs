@@ -15,7 +15,8 @@ use alloc::vec::Vec;
 use zeroize::Zeroize;
 
 use crate::encryption::{EncrAlg, EncrKey, IvKind};
-use crate::provider::{BadKey, Forged, IntegAlg, IntegKey, SecureRandom};
+use crate::error::{BadKey, Forged};
+use crate::provider::{IntegAlg, IntegKey, SecureRandom};
 
 /// The largest IV, ICV and block this module has room for on the stack.
 const MAX_ICV: usize = 64;

@@ -10,7 +10,8 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::algs::{ChildAlgs, IkeAlgs, encr_key_len};
 use super::cipher::IkeCipher;
-use crate::provider::{BadKey, IntegAlg, PrfAlg};
+use crate::error::BadKey;
+use crate::provider::{IntegAlg, PrfAlg};
 
 /// No output of a prf is longer.
 pub(super) const MAX_OUTPUT: usize = 64;
