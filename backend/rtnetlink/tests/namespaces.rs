@@ -8,10 +8,11 @@
 
 use std::net::{IpAddr, UdpSocket};
 use std::panic::catch_unwind;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode};
 
 use ravelin_rtnetlink::{Inside, InsideConfig, InsideRoute, Keeper, undo_leftovers};
 use ravelin_store::FileStore;
+use ravelin_testkit::namespace::again_inside;
 
 /// Set in the program's second life, inside its namespaces.
 const INSIDE: &str = "RAVELIN_RTNETLINK_TEST_INSIDE";
@@ -36,26 +37,12 @@ fn main() -> ExitCode {
         // Each in a namespace of its own.
         let ok = match std::env::var_os(INSIDE) {
             Some(_) => catch_unwind(case).is_ok(),
-            None => again_inside(name),
+            None => again_inside(INSIDE, &[name]),
         };
         println!("test {name} ... {}", if ok { "ok" } else { "FAILED" });
         failed += u32::from(!ok);
     }
     ExitCode::from(u8::from(failed > 0))
-}
-
-fn again_inside(name: &str) -> bool {
-    let path = std::env::var("PATH").unwrap_or_default();
-    let mut command = Command::new("unshare");
-    command.args(["--user", "--map-root-user", "--net", "--"]).arg(std::env::current_exe().unwrap()).arg(name);
-    command.env(INSIDE, "1").env("PATH", format!("{path}:/usr/sbin:/sbin")).stdin(Stdio::null());
-    match command.status() {
-        Ok(status) => status.success(),
-        Err(error) => {
-            println!("SKIPPED: no namespaces: {error}");
-            true
-        }
-    }
 }
 
 fn sh(line: &str) -> String {

@@ -6,12 +6,13 @@
 
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 
 use ravelin_contract::Pair;
 use ravelin_contract::cases::{CASES, Case};
 use ravelin_contract::hosts;
 use ravelin_contract::memory::Memory;
+use ravelin_testkit::namespace::again_inside;
 
 /// Set in the program's second life, inside its namespaces.
 const INSIDE: &str = "RAVELIN_CONTRACT_INSIDE";
@@ -49,7 +50,8 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if std::env::var_os(INSIDE).is_none() {
-        return again_inside(&arguments);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        return ExitCode::from(u8::from(!again_inside(INSIDE, &arguments)));
     }
     let wanted: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
     let (mut passed, mut failed, mut skipped) = (0, 0, 0);
@@ -76,21 +78,4 @@ fn main() -> ExitCode {
     }
     println!("test result: {passed} passed, {failed} failed, {skipped} skipped");
     ExitCode::from(u8::from(failed > 0))
-}
-
-/// Runs this program in namespaces of its own.
-fn again_inside(arguments: &[String]) -> ExitCode {
-    let root = rustix::process::geteuid().is_root();
-    let unshare: &[&str] = if root { &["--net", "--"] } else { &["--user", "--map-root-user", "--net", "--"] };
-    let path = std::env::var("PATH").unwrap_or_default();
-    let mut command = Command::new("unshare");
-    command.args(unshare).arg(std::env::current_exe().unwrap()).args(arguments);
-    command.env(INSIDE, "1").env("PATH", format!("{path}:/usr/sbin:/sbin")).stdin(Stdio::null());
-    match command.status() {
-        Ok(status) => ExitCode::from(u8::from(!status.success())),
-        Err(error) => {
-            println!("SKIPPED: no namespaces: {error}");
-            ExitCode::SUCCESS
-        }
-    }
 }

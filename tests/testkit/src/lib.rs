@@ -5,6 +5,7 @@
 //! files, whose origin and licence are in `data/README.md`, and certificates from a crate. Read [`vectors`] first.
 
 pub mod crl;
+pub mod namespace;
 pub mod ocsp;
 pub mod papers;
 pub mod pieces;

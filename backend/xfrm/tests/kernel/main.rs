@@ -12,7 +12,9 @@ mod native;
 
 use std::io::Write;
 use std::panic::catch_unwind;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
+
+use ravelin_testkit::namespace::again_inside;
 
 /// Set in the program's second life, inside its namespaces.
 const INSIDE: &str = "RAVELIN_XFRM_TEST_INSIDE";
@@ -26,7 +28,8 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let flag = |name: &str| arguments.iter().any(|argument| argument == name);
     if std::env::var_os(INSIDE).is_none() {
-        return again_inside(&arguments);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        return ExitCode::from(u8::from(!again_inside(INSIDE, &arguments)));
     }
     let cases: Vec<&Case> = NATIVE.iter().copied().flatten().collect();
     if flag("--list") {
@@ -48,22 +51,4 @@ fn main() -> ExitCode {
     }
     println!("test result: {passed} passed, {failed} failed");
     ExitCode::from(u8::from(failed > 0))
-}
-
-/// Runs this program in namespaces of its own: as an ordinary user it may do nothing outside.
-fn again_inside(arguments: &[String]) -> ExitCode {
-    // As root a user namespace is not needed, and the limit of buffers can be passed only without.
-    let root = rustix::process::geteuid().is_root();
-    let unshare: &[&str] = if root { &["--net", "--"] } else { &["--user", "--map-root-user", "--net", "--"] };
-    let path = std::env::var("PATH").unwrap_or_default();
-    let mut command = Command::new("unshare");
-    command.args(unshare).arg(std::env::current_exe().unwrap()).args(arguments);
-    command.env(INSIDE, "1").env("PATH", format!("{path}:/usr/sbin:/sbin")).stdin(Stdio::null());
-    match command.status() {
-        Ok(status) => ExitCode::from(u8::from(!status.success())),
-        Err(error) => {
-            println!("SKIPPED: no namespaces: {error}");
-            ExitCode::SUCCESS
-        }
-    }
 }

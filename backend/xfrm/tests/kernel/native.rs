@@ -302,7 +302,7 @@ fn events_that_found_no_room_are_made_up_for() {
             ask(&[*host]);
             take(&mut plane);
         });
-        assert_eq!(take(&mut plane), HOSTS.into());
+        assert_eq!(take(&mut plane), usize::from(HOSTS));
         plane.stop().unwrap();
     });
 }
