@@ -120,19 +120,11 @@ impl Work<'_> {
             // RFC 4303 §3.3.4, RFC 4302 §3.3.4: transport mode protects whole datagrams only.
             return Err(DropReason::FragmentInTransport);
         }
-        let next_header = match (tunnel, header.src.is_ipv4()) {
-            (true, true) => protocol::IPV4,
-            (true, false) => protocol::IPV6,
-            (false, _) => header.esp_protocol,
-        };
-        let next_header = extra.next_header.unwrap_or(next_header);
+        let next_header = self.next_header(header);
         let end = header.total_len + extra.padding;
         let payload = end - clear;
         let (ip_len, udp_len) = (ip.header_len(), template.udp_len());
-        let outer_is_ipv6 = match ip {
-            OuterIp::None => header.src.is_ipv6(),
-            outer => outer == OuterIp::V6,
-        };
+        let outer_is_ipv6 = if tunnel { ip == OuterIp::V6 } else { header.src.is_ipv6() };
         let added = Added::by(ah, esp, payload, outer_is_ipv6);
         let before = ip_len + udp_len + added.ah + added.esp_head;
         let len = before + end + added.tail + added.icv;
@@ -182,16 +174,7 @@ impl Work<'_> {
             emit_trailer(&mut packet[trailer_at..], added.tail, next_header);
         }
         // Between the trailer and the cipher, which would wait for single bytes that were just written.
-        // AH covers the identification, and Linux makes another of one that is zero, as it is where DF is set.
-        if tunnel {
-            let id = (sequence as u16).max(u16::from(ah.is_some()));
-            template.emit_ip(ip, packet, PerPacket { tos, dont_fragment, id });
-        } else {
-            if ah.is_some() && header.src.is_ipv4() && packet[v4::ID_AT..].starts_with(&[0; 2]) {
-                packet[v4::ID_AT + 1] = 1;
-            }
-            rewrite_header(packet, header, protocol);
-        }
+        self.write_ip(template, packet, header, (protocol, PerPacket { tos, dont_fragment, id: sequence as u16 }));
         if let Some(esp) = esp {
             let esp_packet = &mut packet[esp_at + added.ah..];
             if let Some(header) = esp_packet.first_chunk_mut() {
@@ -208,15 +191,7 @@ impl Work<'_> {
             template.emit_udp(&mut packet[udp_at..]);
         }
         if has_checksum && !set_aside {
-            let (src, dst) = match ip {
-                OuterIp::None => (checksum::sum_address(header.src), checksum::sum_address(header.dst)),
-                OuterIp::V4 => (0, 0),
-                OuterIp::V6 => {
-                    let (src, dst) = template.v6_addresses();
-                    (checksum::sum(&src.octets()), checksum::sum(&dst.octets()))
-                }
-            };
-            template.sum_udp(&mut packet[udp_at..], src + dst);
+            self.sum_udp(template, &mut packet[udp_at..], header);
         }
         if let Some(ah) = ah {
             let next_header = if esp.is_some() { protocol::ESP } else { next_header };
@@ -226,6 +201,46 @@ impl Work<'_> {
             }
         }
         Ok(Sealed { payload, esp_at, sequence, set_aside, protocol, tos, dont_fragment })
+    }
+
+    /// What the trailer of ESP, or AH, says of the payload.
+    #[inline(always)]
+    fn next_header(&self, header: &Header) -> u8 {
+        let own = match (self.ip, header.src.is_ipv4()) {
+            (OuterIp::None, _) => header.esp_protocol,
+            (_, true) => protocol::IPV4,
+            (_, false) => protocol::IPV6,
+        };
+        self.extra.next_header.unwrap_or(own)
+    }
+
+    /// The IP header at the start, which announces `protocol`.
+    #[inline(always)]
+    fn write_ip(&self, template: &Template, packet: &mut [u8], header: &Header, (protocol, own): (u8, PerPacket)) {
+        // AH covers the identification, and Linux makes another of one that is zero, as it is where DF is set.
+        if self.ip != OuterIp::None {
+            let id = own.id.max(u16::from(self.ah.is_some()));
+            template.emit_ip(self.ip, packet, PerPacket { id, ..own });
+        } else {
+            if self.ah.is_some() && header.src.is_ipv4() && packet[v4::ID_AT..].starts_with(&[0; 2]) {
+                packet[v4::ID_AT + 1] = 1;
+            }
+            rewrite_header(packet, header, protocol);
+        }
+    }
+
+    /// The checksum of the UDP header at the start of `udp`, behind which all is protected.
+    #[inline(always)]
+    fn sum_udp(&self, template: &Template, udp: &mut [u8], header: &Header) {
+        let (src, dst) = match self.ip {
+            OuterIp::None => (checksum::sum_address(header.src), checksum::sum_address(header.dst)),
+            OuterIp::V4 => (0, 0),
+            OuterIp::V6 => {
+                let (src, dst) = template.v6_addresses();
+                (checksum::sum(&src.octets()), checksum::sum(&dst.octets()))
+            }
+        };
+        template.sum_udp(udp, src + dst);
     }
 }
 
