@@ -4,6 +4,7 @@ mod addresses;
 mod aggfrag;
 mod algorithms;
 mod auth_methods;
+mod certificate;
 mod certificate_wish;
 mod changed;
 mod childless;
