@@ -90,7 +90,8 @@ pub struct HostAddresses {
 /// What an operator or the application asks for.
 #[derive(Clone, Debug)]
 pub enum Command {
-    /// Replace the configuration. SAs of policies and remotes that are gone stay until terminated.
+    /// Replace the configuration. SAs of policies and remotes that are gone stay until terminated; those of a policy that has
+    /// narrower selectors now are to be terminated too, since a rekey would not narrow them (RFC 7296 §2.9.2).
     Configure(Arc<Config>),
     /// Negotiate an SA for a policy, and the IKE SA under it if there is none.
     Initiate(PolicyId),
