@@ -60,6 +60,10 @@ pub(crate) struct Core {
     /// The remotes and policies of `config`, each shared with the SAs that are made of it.
     remotes: Vec<Arc<Remote>>,
     policies: Vec<Arc<ChildPolicy>>,
+    /// By name and by number, since there may be very many: what is wanted of a remote is of the entry that initiates, where
+    /// it has one for each version.
+    named: BTreeMap<String, Arc<Remote>>,
+    numbered: BTreeMap<PolicyId, Arc<ChildPolicy>>,
     /// What is offered of their proposals.
     pub(crate) offers: Offers,
     /// How often they were replaced.
@@ -128,6 +132,8 @@ impl Core {
             config: Arc::default(),
             remotes: Vec::new(),
             policies: Vec::new(),
+            named: BTreeMap::new(),
+            numbered: BTreeMap::new(),
             offers: Offers::default(),
             edition: 0,
             crypto,
@@ -175,6 +181,11 @@ impl Core {
     pub(crate) fn configure(&mut self, config: Arc<Config>) {
         self.remotes = config.remotes.iter().cloned().map(Arc::new).collect();
         self.policies = config.policies.iter().cloned().map(Arc::new).collect();
+        // The first of a kind comes last, and stays.
+        let initiating = |such: bool| self.remotes.iter().rev().filter(move |remote| remote.initiate == such);
+        let remotes = initiating(false).chain(initiating(true));
+        self.named = remotes.map(|remote| (remote.name.clone(), remote.clone())).collect();
+        self.numbered = self.policies.iter().rev().map(|child| (child.policy.id, child.clone())).collect();
         if self.config.pools != config.pools {
             self.addresses.configure(&config.pools);
         }
@@ -199,8 +210,7 @@ impl Core {
 
     /// The remote of this name; the entry that initiates, where it has one for each version.
     pub(crate) fn remote(&self, name: &str) -> Option<Arc<Remote>> {
-        let named = || self.remotes.iter().filter(|remote| remote.name == name);
-        named().find(|remote| remote.initiate).or_else(|| named().next()).cloned()
+        self.named.get(name).cloned()
     }
 
     /// What the configuration has now in the place of a remote.
@@ -211,7 +221,7 @@ impl Core {
 
     /// The policy of this number.
     pub(crate) fn policy(&self, id: PolicyId) -> Option<Arc<ChildPolicy>> {
-        self.policies.iter().find(|child| child.policy.id == id).cloned()
+        self.numbered.get(&id).cloned()
     }
 
     /// The numbers of virtual interfaces that an IKE SA with this remote has.
