@@ -44,6 +44,12 @@ pub(crate) struct Step {
     pub may_be_gone: bool,
 }
 
+impl AsRef<Request> for Step {
+    fn as_ref(&self) -> &Request {
+        &self.request
+    }
+}
+
 /// A policy; where its interfaces or marks come with the SAs, one time without them and once for each of those, with the
 /// selectors of the newest of its SAs.
 type Which = (PolicyId, Own);

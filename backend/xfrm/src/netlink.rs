@@ -83,6 +83,12 @@ impl From<Message> for Request {
     }
 }
 
+impl AsRef<Request> for Request {
+    fn as_ref(&self) -> &Request {
+        self
+    }
+}
+
 /// A connection in the network namespace of the thread that opened it.
 pub struct Netlink {
     socket: Socket,
@@ -122,7 +128,7 @@ impl Netlink {
 
     /// Carries out requests in order, many with one call. Those that the kernel refuses, by their index; the others are
     /// in force.
-    pub fn requests(&mut self, requests: &[Request]) -> Vec<(usize, Refusal)> {
+    pub fn requests<R: AsRef<Request>>(&mut self, requests: &[R]) -> Vec<(usize, Refusal)> {
         let mut batch = std::mem::take(&mut self.batch);
         let refused = self.carry_out(requests, &mut batch);
         wipe(&mut batch);
@@ -130,7 +136,7 @@ impl Netlink {
         refused
     }
 
-    fn carry_out(&mut self, requests: &[Request], bytes: &mut Vec<u8>) -> Vec<(usize, Refusal)> {
+    fn carry_out<R: AsRef<Request>>(&mut self, requests: &[R], bytes: &mut Vec<u8>) -> Vec<(usize, Refusal)> {
         let mut refused = Vec::new();
         let mut start = 0;
         while start < requests.len() {
@@ -144,8 +150,8 @@ impl Netlink {
             {
                 last = bytes.len();
                 self.sequence = self.sequence.wrapping_add(1);
-                let flags = NLM_F_REQUEST | requests[end].flags;
-                write(bytes, &requests[end].message, flags, self.sequence, self.port);
+                let request = requests[end].as_ref();
+                write(bytes, &request.message, NLM_F_REQUEST | request.flags, self.sequence, self.port);
                 end += 1;
             }
             // The last one is answered in any case, after all before it.

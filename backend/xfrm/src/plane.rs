@@ -32,6 +32,9 @@ use crate::states::Name;
 use crate::watch::Seen;
 use crate::{offload, policies, reconcile, states, watch};
 
+/// Operations for which the kernel is asked at once.
+const AT_ONCE: usize = 64;
+
 /// A running data plane: policies and SAs in the kernel, and the sockets of IKE.
 ///
 /// It belongs to the network namespace of the thread that started it.
@@ -244,19 +247,19 @@ impl XfrmDataPlane {
         named.into_iter().filter_map(|(name, count)| Some((name.to_owned(), u64::from(count?))))
     }
 
-    /// Operations that can be taken back, in one go: all or none.
+    /// Operations that can be taken back: all or none. The kernel is asked for some while the next are not yet thought about, for it
+    /// enlarges its tables by a worker of its own, which falls behind where all come in one go: each entry is then looked for longer.
     fn together(&mut self, ops: &[DataPlaneOp]) -> Result<(), DataPlaneError> {
-        let mut steps = Vec::new();
-        for op in ops {
-            match self.plan(op) {
-                Ok(more) => steps.extend(more),
-                Err(error) => {
-                    self.book.roll_back();
-                    return Err(error);
-                }
+        let mut undo = Vec::new();
+        for some in ops.chunks(AT_ONCE) {
+            let steps = some.iter().map(|op| self.plan(op)).collect::<Result<Vec<_>, _>>();
+            let asked = steps.and_then(|steps| self.ask_for(steps.into_iter().flatten().collect(), None, &mut undo));
+            if let Err(error) = asked {
+                self.take_back(undo);
+                return Err(error);
             }
         }
-        self.carry_out(steps, None)?;
+        self.book.commit();
         ops.iter().for_each(|op| self.carried_out(op));
         Ok(())
     }
@@ -310,25 +313,39 @@ impl XfrmDataPlane {
 
     /// Asks the kernel for all steps, and takes back what it did when it refuses one.
     pub(crate) fn carry_out(&mut self, steps: Vec<Step>, sa: Option<SaId>) -> Result<(), DataPlaneError> {
-        let requests: Vec<Request> = steps.iter().map(|step| step.request.clone()).collect();
-        let mut refusals = self.netlink.requests(&requests);
+        let mut undo = Vec::new();
+        match self.ask_for(steps, sa, &mut undo) {
+            Ok(()) => self.book.commit(),
+            Err(error) => {
+                self.take_back(undo);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks the kernel for all steps, and adds to `undo` what takes back those that it took.
+    fn ask_for(&mut self, steps: Vec<Step>, sa: Option<SaId>, undo: &mut Vec<Request>) -> Result<(), DataPlaneError> {
+        let mut refusals = self.netlink.requests(&steps);
         refusals.retain(|(index, refusal)| {
             !(steps[*index].may_be_gone && matches!(refusal.errno, libc::ESRCH | libc::ENOENT))
         });
-        let Some((index, refusal)) = refusals.first() else {
-            self.book.commit();
-            return Ok(());
-        };
-        let error = refused(&steps[*index].request.message, sa, refusal);
-        let failed: BTreeSet<usize> = refusals.iter().map(|(index, _)| *index).collect();
+        let first = refusals.first();
+        let error = first.map(|(index, refusal)| refused(&steps[*index].request.message, sa, refusal));
+        let failed: BTreeSet<usize> = refusals.into_iter().map(|(index, _)| index).collect();
         let done = steps.into_iter().enumerate().filter(|(index, _)| !failed.contains(index));
-        let undo: Vec<Request> = done.filter_map(|(_, step)| step.undo).rev().collect();
+        undo.extend(done.filter_map(|(_, step)| step.undo));
+        error.map_or(Ok(()), Err)
+    }
+
+    /// What the kernel and the book have of a change that failed is as it was.
+    fn take_back(&mut self, mut undo: Vec<Request>) {
+        undo.reverse();
         for (index, refusal) in self.netlink.requests(&undo) {
             let line = crate::text::command(&undo[index].message);
             tracing::error!("a change that failed could not be taken back: {refusal}; by hand: `{line}`");
         }
         self.book.roll_back();
-        Err(error)
     }
 
     /// What else an operation means that the kernel has carried out.
