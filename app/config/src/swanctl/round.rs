@@ -319,8 +319,8 @@ fn servers(reader: &mut Reader<'_>, side: &str, user: User) -> Option<User> {
     None
 }
 
-/// Which side is a user of EAP, if one is; without `eap_id` it is who it is in IKE. Both sides by one method: it proves both,
-/// and the user is the side that has somebody to initiate to.
+/// Which side is a user of EAP, if one is; without `eap_id` it is who it is in IKE. Both sides by one method: it proves both
+/// (of several those that do so), and the user is the side that has somebody to initiate to.
 pub(super) fn user(own: &By, peer: &By, own_id: &Identity, initiates: bool) -> Result<Option<EapSpec>, String> {
     match (own, peer) {
         (By::Psk | By::Signature(_) | By::Null, By::Psk | By::Signature(_) | By::Null) => Ok(None),
@@ -332,12 +332,15 @@ pub(super) fn user(own: &By, peer: &By, own_id: &Identity, initiates: bool) -> R
             Err("a side that proves nothing but a login takes auth = pubkey on the other one".to_owned())
         }
         (By::Eap(own), By::Eap(peer)) => {
-            let common: Vec<Method> = own.methods.iter().filter(|it| peer.methods.contains(it)).copied().collect();
+            // Whichever the other side asks for.
+            let any = initiates && peer.methods == eap::every_method();
+            let both = |method: &Method| method.is_mutual() && (any || peer.methods.contains(method));
+            let common: Vec<Method> = own.methods.iter().copied().filter(both).collect();
             let user = match initiates {
                 true => user_of(own, own_id, Beside::Nothing)?,
                 false => users(peer, Beside::Nothing),
             };
-            if common.is_empty() || !common.iter().all(|method| method.is_mutual()) {
+            if common.is_empty() {
                 return Err("EAP on both sides takes one method that proves both: eap-tls, eap-ttls, eap-peap, eap-aka-prime, eap-aka or eap-sim".to_owned());
             }
             Ok(Some(EapSpec { methods: common, ..user }))

@@ -497,6 +497,8 @@ fn the_side_with_eap_is_the_user() {
     assert_eq!((any.methods.len(), any.methods[0], any.server.is_some()), (5, Method::Ttls, true));
     let both = spec("auth = eap\n id = carol\n", "auth = eap-ttls\n id = gw.example.org\n").eap.unwrap();
     assert_eq!((both.beside, both.methods), (Beside::Nothing, vec![Method::Ttls]));
+    let both = spec("auth = eap\n id = carol\n", "auth = eap\n id = gw.example.org\n").eap.unwrap();
+    assert!(!both.methods.is_empty() && both.methods.iter().all(|method| method.is_mutual()), "{:?}", both.methods);
     for (local, remote, words) in [
         (
             "auth = eap-fast\n",
@@ -504,7 +506,7 @@ fn the_side_with_eap_is_the_user() {
             "expected EAP-MD5, EAP-GTC, EAP-MSCHAPV2, EAP-TLS, EAP-TTLS, EAP-TTLS-PAP, EAP-PEAP, EAP-SIM, EAP-AKA, EAP-AKA-PRIME",
         ),
         ("auth = eap\n eap_id = %any\n", "auth = psk\n", "`eap_id` of the side `local` is one user"),
-        ("auth = eap\n", "auth = eap\n", "EAP on both sides takes one method that proves both"),
+        ("auth = eap-md5\n", "auth = eap\n", "EAP on both sides takes one method that proves both"),
         (
             "auth = psk\n certs = own.pem\n",
             "auth = pubkey\n",

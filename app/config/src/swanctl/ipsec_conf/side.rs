@@ -25,6 +25,10 @@ pub(super) fn first(all: &Parameters, side: &str, round: &mut Section) {
     let papers = ["cert", "sigkey", "rsasigkey"].iter().any(|it| all.contains_key(&format!("{side}{it}")));
     let by_host = || side_host(all, side).map(|(value, at)| (by_mark(value).unwrap_or(value), at));
     let auth = get(all, &format!("{side}auth")).or_else(|| get(all, "authby"));
+    // Whoever logs in by EAP may be answered by that alone.
+    let by_eap = get(all, "leftauth").filter(|(word, _)| word.starts_with("eap"));
+    let any = side == "right" && auth.is_some_and(|(word, _)| word == "any");
+    let auth = if any { by_eap.or(auth) } else { auth };
     let auth = auth.map(|(value, at)| (method(value), at));
     let proves = auth.is_none_or(|(method, _)| ["psk", "pubkey"].contains(&method));
     let is_one = |host: Host| host.name().is_some() || side == "right" && !host.is_anybody();

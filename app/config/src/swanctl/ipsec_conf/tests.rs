@@ -5,7 +5,7 @@ use ravelin_types::options::IpComp;
 use ravelin_types::policy::Mode;
 use std::time::Duration;
 
-use crate::spec::{ActionWord, Role, Start};
+use crate::spec::{ActionWord, Beside, Role, Start};
 
 /// What the files say, where `auto=add` is the default.
 fn read(conf: &str, secrets: &str) -> Result<Contents, String> {
@@ -258,6 +258,20 @@ fn eap_of_the_old_files_is_that_of_the_new_one() {
     let conf = "conn home\n left=192.0.2.1\n right=192.0.2.2\n leftauth=eap-mschapv2\n rightauth=psk\n eap_identity=carol\n auto=add\n";
     let eap = read(conf, SECRETS).unwrap().connections[0].remote.as_ref().unwrap().eap.clone().unwrap();
     assert!(matches!(eap.role, Role::User(user) if user.to_string() == "fqdn:carol"));
+}
+
+#[test]
+fn who_logs_in_by_eap_may_take_any_proof() {
+    let eap = |left: &str| {
+        let conf = format!(
+            "conn home\n right=192.0.2.2\n leftauth={left}\n rightauth=any\n rightid=@gw\n eap_identity=carol\n"
+        );
+        read(&conf, "").map(|contents| contents.connections[0].remote.as_ref().unwrap().eap.clone().unwrap())
+    };
+    let any = eap("eap").unwrap();
+    assert!(any.methods.iter().all(|method| method.is_mutual()) && any.beside == Beside::Nothing, "{any:?}");
+    assert!(eap("eap-md5").unwrap_err().contains("EAP on both sides"));
+    assert!(eap("pubkey").unwrap_err().contains("`auth` is not supported with this value"));
 }
 
 #[test]

@@ -175,4 +175,13 @@ pub const PLAIN: &[Example] = &[
     hosts("libipsec/host2host-cert-raw"),
     gateways("libipsec/net2net-cert-ip6-in-ip6-raw").over_v6(),
     gateways("libipsec/net2net-cert-raw"),
+    Example { hosts: ["moon", "sun"], packet: ["10.2.0.10", "10.1.0.10"], ..gateways("ikev2/net2net-route-narrow") }
+        .by_packet(),
+    // Which of two networks is meant is told by the packet, which strongSwan's ESP in user space has not.
+    Example { hosts: ["moon", "sun"], packet: ["10.2.0.10", "10.1.0.20"], ..gateways("ikev2/net2net-route-narrow") }
+        .by_packet()
+        .we_begin(),
+    // Debian's strongSwan does not let a user choose the method.
+    road_warrior("ikev2/rw-eap-dynamic", "192.168.0.100").we_answer(),
+    road_warrior("ikev2/crl-to-cache", "192.168.0.100"),
 ];

@@ -74,4 +74,6 @@ pub const STROKE: &[Example] = &[
     road_warrior("pfkey/protoport-route", "192.168.0.100").child("home-icmp").by_packet(),
     road_warrior("pfkey/rw-cert", "192.168.0.100"),
     alice("pfkey/shunt-policies-nat-rw", "nat-t", "10.3.0.1"),
+    road_warrior("ikev2-stroke/rw-eap-tls-only", "192.168.0.100"),
+    road_warrior("ikev2-stroke/rw-eap-ttls-only", "192.168.0.100"),
 ];

@@ -235,7 +235,7 @@ fn a_connection_that_cannot_be_is_discarded_whole() {
     for (from, to, errmsg) in [
         ("version = 2", "nonsense = 1", "unknown option: nonsense, config discarded"),
         ("aes128-sha256-x25519", "aes999-foo", "invalid value for: proposals, `aes999`"),
-        ("auth = psk", "auth = eap", "EAP on both sides takes one method that proves both"),
+        ("auth = psk", "auth = eap-md5", "EAP on both sides takes one method that proves both"),
         ("version = 2", "version = 1\nppk_required = yes", "of IKEv2"),
         ("10.2.0.0/16", "2001:db8::/32", "each address family"),
     ] {
