@@ -82,7 +82,7 @@ pub fn parse(
     let sections = sections(conf.0, conf.1, &mut problems);
     let at = At { file: conf.1.into(), place: Some(Place { line: 1, column: 1 }) };
     let unique = unique(sections.get(SETUP), &at);
-    for (name, (own_at, given)) in &sections {
+    for (name, own_at, given) in sections.iter() {
         if name == "%default" || name == SETUP {
             continue;
         }
@@ -116,7 +116,7 @@ pub fn parse(
             section.settings.push(unique.clone());
             conn::strict(sections.get(SETUP), &mut section);
             conn::addresses(&all, &mut section, &mut root, &at);
-            let connection = Named { name: name.clone(), at: own_at.clone(), section };
+            let connection = Named { name: name.to_owned(), at: own_at.clone(), section };
             join(root.open("connections", &at), connection);
         }
     }
@@ -139,7 +139,7 @@ fn unique(setup: Option<&(At, Parameters)>, nowhere: &At) -> Setting {
 
 /// Whether another connection has what this one says.
 fn referred_to(sections: &Sections, name: &str) -> bool {
-    let mut also = sections.values().filter_map(|(_, parameters)| parameters.get("also"));
+    let mut also = sections.iter().filter_map(|(_, _, parameters)| parameters.get("also"));
     also.any(|(names, _)| names.split(',').any(|other| other.trim() == name))
 }
 

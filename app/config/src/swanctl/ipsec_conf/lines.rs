@@ -16,12 +16,36 @@ pub(super) const AUTHORITY: &str = "ca ";
 /// The name under which `config setup` stands among the connections, none of which has a blank in its name.
 pub(super) const SETUP: &str = "config setup";
 
-/// Every `conn` and `ca`, by name, with the parameters below it; a name that comes twice is one section.
-pub(super) type Sections = BTreeMap<String, (At, Parameters)>;
+/// Every `conn` and `ca`, with the parameters below it; a name that comes twice is one section, where it came first.
+#[derive(Default)]
+pub(super) struct Sections {
+    named: BTreeMap<String, (At, Parameters)>,
+    /// Their names as they are written: the first connection that fits decides.
+    order: Vec<String>,
+}
+
+impl Sections {
+    pub(super) fn get(&self, name: &str) -> Option<&(At, Parameters)> {
+        self.named.get(name)
+    }
+
+    /// In the order of the file.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &At, &Parameters)> {
+        let section = |name: &'_ String| self.named.get_key_value(name).map(|(name, (at, all))| (&**name, at, all));
+        self.order.iter().filter_map(section)
+    }
+
+    fn begin(&mut self, name: &str, at: At) {
+        if !self.named.contains_key(name) {
+            self.named.insert(name.to_owned(), (at, Parameters::new()));
+            self.order.push(name.to_owned());
+        }
+    }
+}
 
 /// Reads the sections of a text.
 pub(super) fn sections(text: &str, file: &Path, problems: &mut Problems) -> Sections {
-    let mut lines = Lines { sections: Sections::new(), current: None, problems };
+    let mut lines = Lines { sections: Sections::default(), current: None, problems };
     lines.read(text, file, 0);
     lines.sections
 }
@@ -56,7 +80,7 @@ impl Lines<'_> {
             let Some(name) = &self.current else { continue };
             let value = value.trim().trim_matches('"').to_owned();
             let column = indent + trimmed.find('=').unwrap_or(0) + 1;
-            if let Some((_, parameters)) = self.sections.get_mut(name) {
+            if let Some((_, parameters)) = self.sections.named.get_mut(name) {
                 parameters.insert(key.trim().to_ascii_lowercase(), (value, at(column)));
             }
         }
@@ -86,7 +110,7 @@ impl Lines<'_> {
                     .add(at.remark(format!("expected conn NAME or config setup, found `{word}`{hint}")));
             }
         };
-        self.sections.entry(section.clone()).or_insert_with(|| (at, Parameters::new()));
+        self.sections.begin(&section, at);
         self.current = Some(section);
     }
 }

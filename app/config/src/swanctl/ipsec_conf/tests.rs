@@ -87,8 +87,8 @@ carol : EAP \"Ar3etTnp\"
 fn the_old_files_come_to_the_same_connections_and_secrets() {
     let contents = read(&CONF.replace("leftsubnet=\n", "").replace("    rightsubnet=\n", ""), SECRETS).unwrap();
     let names: Vec<&str> = contents.connections.iter().map(|connection| connection.name.as_str()).collect();
-    assert_eq!(names, ["l2tp", "net-net", "ssh"]);
-    let net = &contents.connections[1];
+    assert_eq!(names, ["net-net", "l2tp", "ssh"]);
+    let net = &contents.connections[0];
     let remote = net.remote.as_ref().unwrap();
     assert_eq!(
         (remote.own_id.to_string(), remote.peer_id.to_string()),
@@ -112,7 +112,7 @@ fn also_inherits_what_a_section_does_not_say_itself() {
     let conf = CONF
         .replace("    leftsubnet=\n    rightsubnet=\n", "    leftsubnet=192.168.0.1\n    rightsubnet=192.168.0.2\n");
     let contents = read(&conf, "").unwrap();
-    let l2tp = &contents.connections[0].policies[0];
+    let l2tp = &contents.connections[1].policies[0];
     assert_eq!(l2tp.local[0].to_string(), "192.168.0.1[17/1701]");
     assert_eq!(l2tp.remote[0].to_string(), "192.168.0.2[17/1701]");
     let esp = l2tp.esp.as_ref().unwrap();
@@ -223,11 +223,12 @@ fn connections_without_auto_are_for_others_to_refer_to() {
     assert_eq!(notes, ["ipsec.conf:8:1: conn forgotten: it is not loaded without auto; say auto=add"]);
 }
 
+// In the order of the file: the first that fits decides.
 #[test]
 fn connections_that_say_the_same_of_the_peer_are_one() {
     let conf = "conn %default\n authby=secret\n keyexchange=ikev1\n left=192.0.2.1\n right=192.0.2.2\n auto=start\n\
-                conn host\n\
-                conn net\n also=host\n leftsubnet=10.1.0.0/16\n rightsubnet=10.2.0.0/16\n esp=aes256-sha256!\n\
+                conn uplink\n\
+                conn net\n also=uplink\n leftsubnet=10.1.0.0/16\n rightsubnet=10.2.0.0/16\n esp=aes256-sha256!\n\
                 conn other\n also=net\n rightid=@other\n\
                 conn slow\n also=net\n dpdaction=clear\n\
                 conn pass\n authby=never\n type=pass\n leftsubnet=10.1.0.0/16\n rightsubnet=10.1.0.0/16\n\
@@ -239,11 +240,11 @@ fn connections_that_say_the_same_of_the_peer_are_one() {
         (connection.name.clone(), policies.join(" "))
     };
     let expected = [
-        ("host", "host.host host.net"),
+        ("uplink", "uplink.uplink uplink.net"),
         ("other", "other.other"),
+        ("slow", "slow.slow"),
         ("pass", "pass.pass"),
         ("pass2", "pass2.pass2"),
-        ("slow", "slow.slow"),
     ];
     let found: Vec<_> = (0..contents.connections.len()).map(names).collect();
     assert_eq!(found, expected.map(|(name, policies)| (name.into(), policies.into())));

@@ -213,7 +213,7 @@ fn older(agreement: &Agreement, sa: &Established, ends: &Ends, core: &Core) -> O
     core.table.with_peer(&sa.remote.name, &sa.identities.1).filter(before).find_map(|old| {
         let ike_sa::Phase::V2(Phase::Established(phase)) = &old.phase else { return None };
         let children = phase.children.values().map(|child| &**child);
-        let replaced = phase.stage == Stage::Active && phase.identities == sa.identities;
+        let replaced = phase.stage == Stage::Active && old.is_between(&sa.identities);
         let child = children.filter(|_| replaced).find(serves)?;
         Some((old.ends.our_spi(), child.inbound))
     })
