@@ -13,7 +13,7 @@ mod secrets;
 mod side;
 mod swap;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::net::IpAddr;
@@ -24,7 +24,7 @@ use super::tree::{At, Named, Section, Setting, Values};
 use crate::remark::{FileError, Place, Remark};
 use crate::value::did_you_mean;
 
-use self::join::join;
+use self::join::{Known, join};
 use self::lines::{AUTHORITY, SETUP, Sections, sections};
 pub(crate) use self::secrets::secrets;
 use self::swap::swap;
@@ -82,6 +82,7 @@ pub fn parse(
     let sections = sections(conf.0, conf.1, &mut problems);
     let at = At { file: conf.1.into(), place: Some(Place { line: 1, column: 1 }) };
     let unique = unique(sections.get(SETUP), &at);
+    let (referred_to, mut known) = (referred_to(&sections), Known::new());
     for (name, own_at, given) in sections.iter() {
         if name == "%default" || name == SETUP {
             continue;
@@ -102,7 +103,7 @@ pub fn parse(
             }
         }
         all.remove("also");
-        if !all.contains_key("auto") && !referred_to(&sections, name) {
+        if !all.contains_key("auto") && !referred_to.contains(name) {
             notes.push(own_at.remark(format!("conn {name}: it is not loaded without auto; say auto=add")));
         }
         if all.get("auto").is_some_and(|(auto, _)| auto != "ignore") {
@@ -117,7 +118,7 @@ pub fn parse(
             conn::strict(sections.get(SETUP), &mut section);
             conn::addresses(&all, &mut section, &mut root, &at);
             let connection = Named { name: name.to_owned(), at: own_at.clone(), section };
-            join(root.open("connections", &at), connection);
+            join(root.open("connections", &at), &mut known, connection);
         }
     }
     if let Some((text, path)) = secrets {
@@ -137,10 +138,10 @@ fn unique(setup: Option<&(At, Parameters)>, nowhere: &At) -> Setting {
     Setting { name: "unique".to_owned(), values: Values::One(value.as_bytes().to_vec()), at: at.clone() }
 }
 
-/// Whether another connection has what this one says.
-fn referred_to(sections: &Sections, name: &str) -> bool {
-    let mut also = sections.iter().filter_map(|(_, _, parameters)| parameters.get("also"));
-    also.any(|(names, _)| names.split(',').any(|other| other.trim() == name))
+/// The connections of which others have what they say.
+fn referred_to(sections: &Sections) -> BTreeSet<&str> {
+    let also = sections.iter().filter_map(|(_, _, parameters)| parameters.get("also"));
+    also.flat_map(|(names, _)| names.split(',').map(str::trim)).collect()
 }
 
 fn inherit(all: &mut Parameters, own: &Parameters, sections: &Sections, depth: usize, problems: &mut Problems) {

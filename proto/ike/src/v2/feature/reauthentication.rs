@@ -6,7 +6,8 @@
 //!   responder   N(AUTH_LIFETIME) with IKE_AUTH ──► when the time is over and the peer did nothing: D(IKE SA)
 //! ```
 //! Whoever answers goes on sending on the Child SA that the peer has until the peer shows that it has the new one, or gives
-//! the old one up. A rekeyed IKE SA keeps the times of the one before it. Read RFC 7296 §2.8, §2.8.3 and RFC 4478 before changing this file.
+//! the old one up. A rekeyed IKE SA keeps the times of the one before it.
+//! Read RFC 7296 §2.8, §2.8.3 and RFC 4478 before changing this file.
 
 use alloc::vec::Vec;
 use core::time::Duration;
