@@ -22,7 +22,7 @@ use alloc::vec::Vec;
 
 use ravelin_crypto::{CryptoProvider, IntegAlg};
 use ravelin_types::proposal::{AhSuite, EspSuite, IkeSuite, Proposal, ProtocolId, Suite};
-use ravelin_types::selector::{Side, TrafficSelector, narrow};
+use ravelin_types::selector::{self, Side, TrafficSelector, narrow};
 use ravelin_types::transform::{Additional, EncrId, IntegId, KeMethod, SnId, Transform, TransformType};
 
 #[cfg(any(feature = "ikev1", feature = "ikev2"))]
@@ -228,10 +228,10 @@ impl Selectors {
         holds(&self.initiator, &offered.initiator) && holds(&self.responder, &offered.responder)
     }
 
-    /// Whether every selector is within one of `outer`.
+    /// Whether all that is selected `outer` selects too, by however many selectors.
     pub(crate) fn within(&self, outer: &Selectors) -> bool {
         let inside = |inner: &[TrafficSelector], outer: &[TrafficSelector]| {
-            !inner.is_empty() && inner.iter().all(|ts| outer.iter().any(|wide| wide.covers(ts)))
+            !inner.is_empty() && inner.iter().all(|ts| selector::hold(outer, ts))
         };
         inside(&self.initiator, &outer.initiator) && inside(&self.responder, &outer.responder)
     }

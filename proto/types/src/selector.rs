@@ -240,6 +240,42 @@ pub fn select(local: &[TrafficSelector], remote: &[TrafficSelector], flow: &Flow
     side(remote, dst, dst_port, src_port) && side(local, src, src_port, dst_port)
 }
 
+/// Whether every packet that `inner` selects is selected by one of `outer`, which may share it among them: by addresses, and
+/// by ports at each of these. What shows no port, and all protocols, one of them holds whole.
+pub fn hold(outer: &[TrafficSelector], inner: &TrafficSelector) -> bool {
+    let parts = outer.iter().filter_map(|selector| selector.intersection(inner));
+    let mut parts: Side = parts.filter(|part| part.protocol == inner.protocol).collect();
+    parts.sort_by_key(|part| part.start_port);
+    let mut at = inner.start;
+    loop {
+        let here = || parts.iter().filter(|part| part.start <= at && at <= part.end);
+        if !hold_ports(here().map(TrafficSelector::ports), inner.ports()) {
+            return false;
+        }
+        // It is as here up to where one of these ends, or another begins.
+        let ends = here().filter_map(|part| from_u128_in(at, to_u128(part.end).checked_add(1)?));
+        let next = ends.chain(parts.iter().map(|part| part.start)).filter(|next| *next > at).min();
+        match next.filter(|next| *next <= inner.end) {
+            Some(next) => at = next,
+            None => return true,
+        }
+    }
+}
+
+/// The same of ports. The parts lie within, and are in order of their first port.
+fn hold_ports(mut parts: impl Iterator<Item = RangeInclusive<u16>>, ports: RangeInclusive<u16>) -> bool {
+    if ports == ANY_PORTS || ports == OPAQUE_PORTS {
+        return parts.any(|part| part == ports);
+    }
+    let (first, last) = (u32::from(*ports.start()), u32::from(*ports.end()));
+    // The first port that nothing holds so far.
+    let missing = parts.fold(first, |missing, part| match u32::from(*part.start()) <= missing {
+        true => missing.max(u32::from(*part.end()) + 1),
+        false => missing,
+    });
+    missing > last
+}
+
 /// The part of `offered` that `allowed` permits: every non-empty intersection, without those that another covers.
 /// Empty means the two have nothing in common (RFC 7296 §2.9).
 pub fn narrow(offered: &[TrafficSelector], allowed: &[TrafficSelector]) -> Side {
@@ -271,6 +307,11 @@ fn to_u128(address: IpAddr) -> u128 {
         IpAddr::V4(v4) => u128::from(v4.to_bits()),
         IpAddr::V6(v6) => v6.to_bits(),
     }
+}
+
+/// The address of these bits, where the family has one.
+fn from_u128_in(family: IpAddr, bits: u128) -> Option<IpAddr> {
+    (bits <= ones(width(family))).then(|| from_u128(family, bits))
 }
 
 fn from_u128(family: IpAddr, bits: u128) -> IpAddr {
@@ -420,6 +461,43 @@ mod tests {
         let allowed = [TrafficSelector::prefix(ip("10.0.0.0"), 16).unwrap().with(6, 0..=u16::MAX).unwrap()];
         assert_eq!(narrow(&offered, &allowed)[..], allowed);
         assert!(narrow(&[TrafficSelector::any_v6()], &allowed).is_empty());
+    }
+
+    #[test]
+    fn several_hold_together_what_none_holds_alone() {
+        let whole = range("10.0.0.0", "10.0.0.255");
+        let (low, high) = (range("10.0.0.0", "10.0.0.127"), range("10.0.0.128", "10.0.1.7"));
+        let on = |selector: TrafficSelector, ports| selector.with(6, ports).unwrap();
+        let tcp = |ports| on(whole, ports);
+        assert!(
+            hold(&[whole], &whole)
+                && hold(&[high, low], &whole)
+                && hold(&[low, range("10.0.0.9", "10.0.0.255")], &whole)
+        );
+        assert!(!hold(&[], &whole) && !hold(&[low], &whole) && !hold(&[high], &whole));
+        assert!(!hold(&[low, range("10.0.0.129", "10.0.0.255")], &whole), "10.0.0.128 is missing");
+        assert!(!hold(&[range("10.0.0.1", "10.0.0.254"), low], &whole), "10.0.0.255 is missing");
+        // Ports, and both in one.
+        assert!(
+            hold(&[tcp(80..=89), tcp(85..=99)], &tcp(80..=95)) && !hold(&[tcp(80..=88), tcp(90..=99)], &tcp(80..=95))
+        );
+        let quarters = [on(low, 80..=89), on(low, 90..=99), on(high, 80..=84), on(high, 85..=99)];
+        assert!(hold(&quarters, &tcp(80..=99)));
+        for missing in 0..4 {
+            let three: Vec<_> = (0..4).filter(|at| *at != missing).map(|at| quarters[at]).collect();
+            assert!(!hold(&three, &tcp(80..=99)), "{missing}");
+        }
+        // Any port holds packets without ports, which no two ranges do; nor do protocols add up.
+        assert!(hold(&[on(low, ANY_PORTS), on(high, ANY_PORTS)], &tcp(ANY_PORTS)));
+        assert!(!hold(&[tcp(0..=99), tcp(100..=u16::MAX)], &tcp(ANY_PORTS)));
+        assert!(!hold(&[tcp(ANY_PORTS), whole.with(17, ANY_PORTS).unwrap()], &whole));
+        // To the last address of either family.
+        for (all, half) in [(TrafficSelector::any_v4(), ip("128.0.0.0")), (TrafficSelector::any_v6(), ip("8000::"))] {
+            let (first, last) = all.addresses().into_inner();
+            let halves =
+                [TrafficSelector::prefix(first, 1).unwrap(), TrafficSelector::new(half..=last, 0, ANY_PORTS).unwrap()];
+            assert!(hold(&halves, &all) && !hold(&halves[1..], &all) && !hold(&halves[..1], &all));
+        }
     }
 
     #[test]

@@ -144,6 +144,48 @@ fn a_rekey_does_not_narrow_the_selectors() {
     }
 }
 
+// RFC 7296 §2.9.2: what several selectors hold together is no narrower than the one that they divide, whichever side does.
+#[test]
+fn a_rekey_may_divide_the_selectors() {
+    let half = |ports| TrafficSelector::host(ip(A)).with(17, ports).unwrap();
+    let (whole, halves) = ([half(1000..=1999)], [half(1000..=1499), half(1500..=1999)]);
+    let [_, tsr] = peer::ts(A, B);
+    let request = |spi, ts: &[TrafficSelector]| {
+        let mut request = peer::child_request(spi, 9);
+        request.splice(2.., [Payload::TsI(Ts::new(ts)), tsr.clone()]);
+        request
+    };
+    for (theirs, ours, missing) in
+        [(&halves[..], &whole[..], false), (&whole, &halves, false), (&halves[..1], &whole, true)]
+    {
+        let (mut host, mut peer) = up();
+        host.configure(|config| config.policies[0].policy.remote = whole.to_vec());
+        let answer = peer.ask(&mut host, ExchangeType::CREATE_CHILD_SA, &request(SECOND, &whole));
+        assert!(errors(&answer).is_empty(), "{answer:?}");
+        host.configure(|config| config.policies[0].policy.remote = ours.to_vec());
+        let mut again = request(Spi(0x0abc_0003), theirs);
+        again.insert(0, peer::rekey_sa(SECOND));
+        let answer = peer.ask(&mut host, ExchangeType::CREATE_CHILD_SA, &again);
+        assert_eq!(!errors(&answer).is_empty(), missing, "{answer:?}");
+        assert_eq!(host.children().iter().any(|child| child.remote_ts == halves), !missing);
+    }
+    // As the answer to us: TSr is the peer's side.
+    for (answered, missing) in [(&halves[..], false), (&halves[1..], true)] {
+        let (mut host, mut peer) = up();
+        host.configure(|config| config.policies[0].policy.remote = whole.to_vec());
+        peer.ask(&mut host, ExchangeType::CREATE_CHILD_SA, &request(SECOND, &whole));
+        peer.ask(&mut host, ExchangeType::INFORMATIONAL, &[peer::delete(&[FIRST])]);
+        host.command(Command::RekeyChild(POLICY));
+        let (id, _) = peer.asked(&mut host);
+        let [tsi, _] = peer::ts(B, A);
+        let sa = peer::sa(vec![peer::answered_esp()], Spi(0x0abc_0003).into());
+        let answer = [sa, peer::nonce(&[9; 32]), tsi, Payload::TsR(Ts::new(answered))];
+        peer.answer(&mut host, ExchangeType::CREATE_CHILD_SA, id, &answer);
+        assert_eq!(host.failures().len(), usize::from(missing), "{:?}", host.failures());
+        assert_eq!(host.children().iter().any(|child| child.remote_ts == halves), !missing);
+    }
+}
+
 // RFC 7296 §2.9.2: nor does who is asked narrow them, whichever side has narrower ones now. The old one serves on, and what a
 // peer asks for beside it is narrowed as ever.
 #[test]
