@@ -8,6 +8,8 @@ use core::net::IpAddr;
 use ravelin_types::sa::OriginalAddresses;
 use ravelin_types::selector::{Side, TrafficSelector};
 
+use crate::ike_sa::Ends;
+
 /// The port on which IKE begins.
 pub(crate) const IKE_PORT: u16 = 500;
 /// The port to which it moves when there is a NAT.
@@ -43,10 +45,20 @@ pub(crate) fn single_address(selectors: &[TrafficSelector]) -> Option<IpAddr> {
 }
 
 /// The same selectors with `address` in place of theirs.
-pub(crate) fn substitute(selectors: &[TrafficSelector], address: IpAddr) -> Side {
+fn substitute(selectors: &[TrafficSelector], address: IpAddr) -> Side {
     let host = TrafficSelector::host(address);
     // The ports come from a valid selector, so they are in order and the result is never shorter.
     selectors.iter().filter_map(|ts| host.with(ts.protocol(), ts.ports()).ok()).collect()
+}
+
+/// Selectors of transport mode with the addresses of now in place of those that a NAT changes (RFC 7296 §2.23.1).
+pub(crate) fn see(ends: &Ends, local: &mut Side, remote: &mut Side) {
+    if ends.nat.theirs {
+        *remote = substitute(remote, ends.peer.ip());
+    }
+    if ends.nat.ours {
+        *local = substitute(local, ends.local.ip());
+    }
 }
 
 /// The addresses that the peer's packets had when it sent them, from the selectors as it sent them: `theirs` its own

@@ -45,12 +45,7 @@ impl Wanted {
         if transport && ends.nat.any() {
             original = told.or_else(|| nat::original(&sent.initiator, &sent.responder));
             let seen = seen.insert(sent.clone());
-            if ends.nat.theirs {
-                seen.initiator = nat::substitute(&seen.initiator, ends.peer.ip());
-            }
-            if ends.nat.ours {
-                seen.responder = nat::substitute(&seen.responder, ends.local.ip());
-            }
+            nat::see(ends, &mut seen.responder, &mut seen.initiator);
         }
         Wanted { transport, tfc_declined, sent, seen, original }
     }

@@ -22,6 +22,7 @@ use crate::context::Core;
 use crate::error::Error;
 use crate::explain::Part;
 use crate::ike_sa::Ends;
+use crate::nat;
 use crate::negotiate::{self, Selectors};
 use crate::want::Want;
 
@@ -157,7 +158,10 @@ impl ChildOffer {
     pub(crate) fn replacing(old: &ChildSa, ke: OfferedKe, ends: &Ends, core: &mut Core) -> Result<Self, Error> {
         let current = core.policy(old.policy.policy.id);
         let policy = current.unwrap_or_else(|| old.policy.clone());
-        let selectors = Selectors { initiator: old.terms.local_ts.clone(), responder: old.terms.remote_ts.clone() };
+        let mut selectors = Selectors { initiator: old.terms.local_ts.clone(), responder: old.terms.remote_ts.clone() };
+        if old.terms.mode == Mode::Transport {
+            nat::see(ends, &mut selectors.initiator, &mut selectors.responder);
+        }
         let proposals = proposals(&policy, ke, None, core)?;
         let offer = Self::with(policy, old.terms.mode, selectors, proposals, ke, ends, core)?;
         Ok(ChildOffer { replaces: Some(old.inbound), processors: old.terms.processors, ..offer })

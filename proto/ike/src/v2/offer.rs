@@ -84,12 +84,7 @@ impl ChildOffer {
             if original.is_none() {
                 return Err(Error::Violation("selectors of transport mode with more than one address"));
             }
-            if ends.nat.theirs {
-                kept.responder = nat::substitute(&kept.responder, ends.peer.ip());
-            }
-            if ends.nat.ours {
-                kept.initiator = nat::substitute(&kept.initiator, ends.local.ip());
-            }
+            nat::see(ends, &mut kept.initiator, &mut kept.responder);
         }
         let beyond = |ours: &Selectors| match said(payloads) {
             Ok(theirs) => Disagreement::new(Part::TrafficSelectors, theirs.lines(), ours.lines()).into(),

@@ -145,12 +145,23 @@ fn transport_mode_is_rekeyed_behind_a_new_mapping() {
     let near = TrafficSelector::prefix(ip(OUTSIDE), 24).unwrap();
     natted.lab.b.configure(|config| config.policies[0].policy.remote = vec![near]);
     let mut natted = natted.established();
-    natted.outside = "198.51.100.9";
-    natted.lab.a.command(Command::RekeyChild(POLICY));
-    natted.settle();
-    assert_eq!((natted.lab.a.failures(), natted.lab.b.failures()), (vec![], vec![]));
-    natted.lab.assert_mirrored();
-    assert_eq!(natted.lab.b.child().remote_ts, [TrafficSelector::host(ip("198.51.100.9"))]);
+    for (outside, from_a) in [("198.51.100.9", true), ("198.51.100.10", false)] {
+        natted.outside = outside;
+        if !from_a {
+            // A is heard from its new address first.
+            natted.lab.a.command(Command::CheckLiveness("peer".into()));
+            natted.settle();
+        }
+        let old = natted.lab.b.child().inbound;
+        let host = if from_a { &mut natted.lab.a } else { &mut natted.lab.b };
+        host.command(Command::RekeyChild(POLICY));
+        natted.settle();
+        assert_eq!((natted.lab.a.failures(), natted.lab.b.failures()), (vec![], vec![]));
+        natted.lab.assert_mirrored();
+        assert_ne!(natted.lab.b.child().inbound, old);
+        assert_eq!(natted.lab.b.child().remote_ts, [TrafficSelector::host(ip(outside))]);
+        assert_eq!(natted.lab.a.child().local_ts, [TrafficSelector::host(ip(INSIDE))]);
+    }
 }
 
 // What waits for a step of a key exchange has arrived where its last copy did.

@@ -268,12 +268,7 @@ fn traffic(
     let mut original = None;
     if offer.mode() == Mode::Transport && ends.nat.any() {
         original = originals(payloads, false).or_else(|| nat::original(&answer.responder, &answer.initiator));
-        if ends.nat.theirs {
-            kept.responder = nat::substitute(&kept.responder, ends.peer.ip());
-        }
-        if ends.nat.ours {
-            kept.initiator = nat::substitute(&kept.initiator, ends.local.ip());
-        }
+        nat::see(ends, &mut kept.initiator, &mut kept.responder);
     }
     if !kept.within(&ours) {
         return Err(Disagreement::new(Part::TrafficSelectors, answer.lines(), ours.lines()).into());
