@@ -12,8 +12,10 @@
 
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
+use core::ops::RangeInclusive;
 
 use ravelin_types::policy::Mode;
+use ravelin_types::selector::TrafficSelector;
 use ravelin_wire::ike::v2::{Notify, NotifyType, Payload};
 
 use crate::config::Remote;
@@ -85,10 +87,24 @@ fn lets(remote: &Remote, own: IpAddr) -> bool {
     }
 }
 
-/// Where else we can be reached.
+/// Where else we can be reached. Not inside the networks that we protect for the peer: its way there is the tunnel, so at such
+/// an address it would lose us. What counts is what policies say and not what Child SAs have, which come and go. A
+/// selector of everything names no network, and a policy that selects the outer address in use is for this host itself.
 pub(crate) fn own(remote: &Remote, ends: &Ends, core: &Core) -> Vec<IpAddr> {
-    let others = core.host.addresses.iter().filter(|own| **own != ends.local.ip() && lets(remote, **own));
+    let local = ends.local.ip();
+    let inside = core.inside(ends, remote);
+    let policies = core.policies().iter().filter(|child| child.remote == remote.name);
+    let networks = policies.map(|child| child.selectors(&inside).0);
+    let networks = networks.filter(|selectors| selectors.iter().all(|ts| ts.addresses() != (local..=local)));
+    let networks: Vec<_> = networks.flatten().map(|ts| ts.addresses()).filter(|network| !is_all(network)).collect();
+    let is_outside = |own: &IpAddr| !networks.iter().any(|network| network.contains(own));
+    let others = core.host.addresses.iter().filter(|own| **own != local && lets(remote, **own) && is_outside(own));
     others.copied().take(limits::ADDITIONAL_ADDRESSES).collect()
+}
+
+/// Whether these are all addresses of a family.
+fn is_all(addresses: &RangeInclusive<IpAddr>) -> bool {
+    [TrafficSelector::any_v4(), TrafficSelector::any_v6()].iter().any(|all| all.addresses() == *addresses)
 }
 
 /// `N(ADDITIONAL_*_ADDRESS)`.

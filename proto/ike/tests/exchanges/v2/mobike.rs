@@ -9,6 +9,7 @@ use ravelin_ike::{Command, Event, HostAddresses};
 use ravelin_types::policy::Mode;
 use ravelin_types::sa::Direction::{Inbound, Outbound};
 use ravelin_types::sa::Encap;
+use ravelin_types::selector::TrafficSelector;
 use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v2::{NotifyType, Payload};
 
@@ -135,6 +136,40 @@ fn additional_addresses_are_told_and_replaced() {
     lab.b.command(at(&[B], &[A]));
     assert!(lab.b.sent.is_empty(), "nothing is new");
     assert_eq!((moved(&lab.a), moved(&lab.b)), (0, 0));
+}
+
+// An address inside a protected network is behind the tunnel for the peer, and no way to us.
+#[test]
+fn addresses_inside_protected_networks_are_not_told() {
+    let network = |address, len| TrafficSelector::prefix(ip(address), len).unwrap();
+    let both = [ip(NEW_B), ip("2001:db8::2")];
+    for (local, told) in [
+        (vec![network("203.0.113.0", 24)], &both[1..]),
+        (vec![network("10.0.0.0", 8), network(NEW_B, 32)], &both[1..]),
+        (vec![network("203.0.113.0", 24), network("2001:db8::", 32)], &[]),
+        (vec![network("192.0.2.0", 24)], &both),
+        // Everything is no network.
+        (vec![TrafficSelector::any_v4(), TrafficSelector::any_v6()], &both),
+        // A policy for the host itself, at each of its addresses.
+        (vec![network(B, 32), network(NEW_B, 32)], &both),
+    ] {
+        let mut lab = mobile(Mode::Tunnel);
+        for (host, theirs) in [(&mut lab.a, true), (&mut lab.b, false)] {
+            host.configure(|config| {
+                let policy = &mut config.policies[0].policy;
+                *if theirs { &mut policy.remote } else { &mut policy.local } = local.clone();
+            });
+        }
+        lab.b.command(at(&[B, NEW_B, "2001:db8::2"], &[A]));
+        lab.establish();
+        assert_eq!(lab.a.ike().peer_addresses, told, "{local:?}");
+        // Nor when they change.
+        lab.b.command(at(&[B, "2001:db8::2", NEW_B, "198.51.100.2"], &[A]));
+        lab.settle();
+        let theirs = lab.a.ike().peer_addresses;
+        assert_eq!(theirs.contains(&ip(NEW_B)), told.contains(&ip(NEW_B)), "{theirs:?}");
+        assert!(theirs.contains(&ip("198.51.100.2")));
+    }
 }
 
 #[test]
