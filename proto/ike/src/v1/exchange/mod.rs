@@ -333,6 +333,10 @@ impl Opening {
             Error::PutOff => core.put_off_message(ends.our_spi(), header, datagram, !ends.initiator),
             error => {
                 core.counters.malformed += 1;
+                // RFC 2408 §5.7: the peer is told of a value that is none, once, since anybody can have sent it.
+                if matches!(error, Error::BadPublicValue) && !self.reported && core.may_react() {
+                    tell(*header, error.notify_v1(), datagram, core);
+                }
                 self.report(&ends, error, core);
             }
         }

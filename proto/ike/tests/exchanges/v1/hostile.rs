@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use ravelin_ike::explain::Part;
 use ravelin_ike::{Command, Transmit, limits};
 
-use super::{INFORMATIONAL, MAIN, QUICK, lab, up};
+use super::{INFORMATIONAL, MAIN, QUICK, lab, next, up, v1};
 use crate::lab::{Host, Lab, POLICY, socket};
 
 /// How many messages make an ISAKMP SA and a Child SA.
@@ -134,6 +135,60 @@ fn row_37_changed_messages_do_no_harm() {
         lab.settle();
         assert_eq!((lab.a.failures(), lab.a.children().len()), (vec![], 1), "after message {step}");
         lab.assert_mirrored();
+    }
+}
+
+/// The same message with a public value that is no point of its curve.
+fn with_a_bad_value(message: &Transmit) -> Transmit {
+    const KE: u8 = 4;
+    let mut bad = message.clone();
+    let (mut kind, mut at) = (bad.data[16], 28);
+    while kind != KE {
+        (kind, at) = (bad.data[at], at + usize::from(u16::from_be_bytes([bad.data[at + 2], bad.data[at + 3]])));
+    }
+    bad.data[at + 4] ^= 1;
+    bad
+}
+
+// RFC 2408 §5.7: who sends a value that is none is told so, by either side and in either mode. It is told once, and the right
+// message still counts.
+#[test]
+fn a_public_value_that_is_none_is_answered_once() {
+    const INVALID_KEY_INFORMATION: [u8; 2] = [0, 17];
+    for (aggressive, step) in [(false, 2), (false, 3), (true, 0), (true, 1)] {
+        let mut lab = lab(|a, b| {
+            v1(a, aggressive);
+            v1(b, aggressive);
+        });
+        lab.a.command(Command::Initiate(POLICY));
+        for at in 0..step {
+            if at % 2 == 0 {
+                lab.a_to_b()
+            } else {
+                lab.b_to_a()
+            };
+        }
+        let from_a = step % 2 == 0;
+        let (message, receiver) = waiting(&mut lab, from_a);
+        let bad = with_a_bad_value(&message);
+        receiver.receive(&bad);
+        receiver.failure(Part::Protocol);
+        let told = receiver.take();
+        assert_eq!((told.data[18], &told.data[38..40]), (INFORMATIONAL, &INVALID_KEY_INFORMATION[..]));
+        assert!(receiver.sent.is_empty() && told.data.len() <= bad.data.len());
+        // The first message of a phase 1 leaves no state that could remember.
+        if step > 0 {
+            receiver.receive(&bad);
+            assert!(receiver.sent.is_empty(), "message {step}");
+        }
+        if from_a {
+            lab.a.receive(&told);
+            lab.a.failure(Part::KeyExchange);
+            lab.b.receive(&message);
+        } else {
+            receiver.receive(&message);
+        }
+        assert_comes_up(&mut lab);
     }
 }
 
@@ -309,9 +364,11 @@ fn row_19_public_values_are_checked() {
         // The KE payload is the first: 28 octets of header, 4 of its own.
         bad.data[32..96].fill(fill);
         lab.b.receive(&bad);
-        assert!(lab.b.sent.is_empty());
+        // Not answered but for the one notify that says so.
+        assert!(lab.b.sent.drain(..).all(|answer| answer.data[18] == INFORMATIONAL));
     }
     lab.b.receive(&third);
+    assert_eq!(next(&lab.b), Some((MAIN, false)));
     assert_eq!(lab.b.sent.len(), 1, "the right one is still taken");
 }
 
