@@ -382,9 +382,11 @@ fn users(peer: &User, beside: Beside) -> EapSpec {
         None => IdPattern::Any,
     };
     let role = Role::Authenticator { ask_identity, users, any_identity: false };
+    // Whoever takes none of the methods with a password may prove himself by a certificate, where we have one of our own.
+    let tls = beside == Beside::Certificate && peer.methods == eap::every_method();
     EapSpec {
         role,
-        methods: peer.methods.clone(),
+        methods: peer.methods.iter().copied().chain(tls.then_some(Method::Tls)).collect(),
         beside,
         radius: peer.radius.clone(),
         server: None,

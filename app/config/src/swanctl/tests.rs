@@ -488,6 +488,11 @@ fn the_side_with_eap_is_the_user() {
     let eap = gateway.eap.unwrap();
     assert_eq!((gateway.initiate, gateway.accept, eap.beside, eap.methods.len()), (false, true, Beside::Psk, 3));
     let Role::Authenticator { ask_identity, users, .. } = eap.role else { panic!() };
+    // A certificate comes last, where there is one on this side, too.
+    for (word, methods) in [("eap-dynamic", 4), ("eap", 4), ("eap-md5", 1)] {
+        let eap = spec("auth = pubkey\n id = gw\n", &format!("auth = {word}\n eap_id = %any\n")).eap.unwrap();
+        assert_eq!((eap.methods.len(), eap.methods.last() == Some(&Method::Tls)), (methods, methods == 4), "{word}");
+    }
     let tls =
         spec("auth = eap-tls\n id = carol\n aaa_id = aaa\n", "auth = eap-tls\n id = gw.example.org\n").eap.unwrap();
     assert_eq!((tls.beside, tls.server), (Beside::Nothing, Some(Identity::Fqdn("aaa".into()))));
