@@ -1,18 +1,17 @@
 //! Internal addresses in a network namespace of the test's own: real sockets choose their source as on a host.
 //!
-//! Works for ordinary users where user namespaces are allowed. `--list`, `--ignored` and `--exact` are for test runners
-//! that start each case by itself.
+//! Works for ordinary users where user namespaces are allowed.
 
 // The whole program is a test, which the lint cannot see without the standard harness.
 #![allow(clippy::unwrap_used)]
 
 use std::net::{IpAddr, UdpSocket};
-use std::panic::catch_unwind;
 use std::process::{Command, ExitCode};
 
 use ravelin_rtnetlink::{Inside, InsideConfig, InsideRoute, Keeper, undo_leftovers};
 use ravelin_store::FileStore;
 use ravelin_testkit::namespace::again_inside;
+use ravelin_testkit::program::{Case, Outcome, Program};
 
 /// Set in the program's second life, inside its namespaces.
 const INSIDE: &str = "RAVELIN_RTNETLINK_TEST_INSIDE";
@@ -24,25 +23,15 @@ const CASES: &[(&str, fn())] = &[
 ];
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let flag = |name: &str| arguments.iter().any(|argument| argument == name);
-    if flag("--list") {
-        CASES.iter().filter(|_| !flag("--ignored")).for_each(|(name, _)| println!("{name}: test"));
-        return ExitCode::SUCCESS;
+    let program = Program::this();
+    // Each in a namespace of its own, where the program's only argument is the name of the case.
+    if std::env::var_os(INSIDE).is_some() {
+        let case = CASES.iter().find(|(name, _)| program.arguments() == [*name]);
+        let passed = case.is_some_and(|(_, case)| Outcome::of(case) == Outcome::Passed);
+        return ExitCode::from(u8::from(!passed));
     }
-    let wanted: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
-    let selected = |name: &str| wanted.is_empty() || wanted.iter().any(|word| name.contains(word.as_str()));
-    let mut failed = 0;
-    for (name, case) in CASES.iter().filter(|(name, _)| selected(name)) {
-        // Each in a namespace of its own.
-        let ok = match std::env::var_os(INSIDE) {
-            Some(_) => catch_unwind(case).is_ok(),
-            None => again_inside(INSIDE, &[name]),
-        };
-        println!("test {name} ... {}", if ok { "ok" } else { "FAILED" });
-        failed += u32::from(!ok);
-    }
-    ExitCode::from(u8::from(failed > 0))
+    let again = |name| Outcome::when(again_inside(INSIDE, &[name]));
+    program.run(CASES.iter().map(|(name, _)| Case::new(*name, None, move || again(name))))
 }
 
 fn sh(line: &str) -> String {

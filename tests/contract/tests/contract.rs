@@ -4,15 +4,14 @@
 // The whole program is a test, which the lint cannot see without the standard harness.
 #![allow(clippy::unwrap_used)]
 
-use std::io::Write;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use ravelin_contract::Pair;
-use ravelin_contract::cases::{CASES, Case};
+use ravelin_contract::cases::CASES;
 use ravelin_contract::hosts;
 use ravelin_contract::memory::Memory;
 use ravelin_testkit::namespace::again_inside;
+use ravelin_testkit::program::{Case, Outcome, Program};
 
 /// Set in the program's second life, inside its namespaces.
 const INSIDE: &str = "RAVELIN_CONTRACT_INSIDE";
@@ -41,41 +40,15 @@ fn no_kernel() -> Option<String> {
 }
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let flag = |name: &str| arguments.iter().any(|argument| argument == name);
-    if flag("--list") {
-        if !flag("--ignored") {
-            PLANES.iter().for_each(|(plane, ..)| CASES.iter().for_each(|(name, _)| println!("{plane}::{name}: test")));
-        }
-        return ExitCode::SUCCESS;
+    let program = Program::this();
+    if !program.lists() && std::env::var_os(INSIDE).is_none() {
+        return ExitCode::from(u8::from(!again_inside(INSIDE, &program.arguments())));
     }
-    if std::env::var_os(INSIDE).is_none() {
-        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        return ExitCode::from(u8::from(!again_inside(INSIDE, &arguments)));
-    }
-    let wanted: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
-    let (mut passed, mut failed, mut skipped) = (0, 0, 0);
-    for (plane, missing, pair) in PLANES {
-        let name = |(name, _): &Case| format!("{plane}::{name}");
-        let hit = |name: &str, word: &str| if flag("--exact") { name == word } else { name.contains(word) };
-        let selected = |case: &&Case| wanted.is_empty() || wanted.iter().any(|word| hit(&name(case), word));
-        let cases: Vec<&Case> = CASES.iter().filter(selected).collect();
-        if cases.is_empty() {
-            continue;
-        }
-        if let Some(reason) = missing() {
-            cases.iter().for_each(|case| println!("test {} ... SKIPPED: {reason}", name(case)));
-            skipped += cases.len();
-            continue;
-        }
-        for case in cases {
-            print!("test {} ... ", name(case));
-            let _ = std::io::stdout().flush();
-            let ok = catch_unwind(AssertUnwindSafe(|| case.1(&mut *pair()))).is_ok();
-            println!("{}", if ok { "ok" } else { "FAILED" });
-            *if ok { &mut passed } else { &mut failed } += 1;
-        }
-    }
-    println!("test result: {passed} passed, {failed} failed, {skipped} skipped");
-    ExitCode::from(u8::from(failed > 0))
+    program.run(PLANES.into_iter().flat_map(|(plane, missing, pair)| {
+        // What a list is made of outside says nothing about the namespace.
+        let missing = if program.lists() { None } else { missing() };
+        CASES.iter().map(move |(name, case)| {
+            Case::new(format!("{plane}::{name}"), missing.clone(), move || Outcome::of(|| case(&mut *pair())))
+        })
+    }))
 }

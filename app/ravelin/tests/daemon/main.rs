@@ -1,8 +1,7 @@
 //! The daemon in a network namespace: control socket, listings, signals, and what is left behind.
 //!
 //! Works for ordinary users where user namespaces are allowed: the program runs itself again inside one, so nothing
-//! it does is seen outside. What cannot run is counted as skipped, with the reason. Words on the command line select
-//! cases by name; `--list`, `--ignored` and `--exact` are for test runners that start each case by itself.
+//! it does is seen outside. What cannot run is counted as skipped, with the reason.
 
 mod cases;
 #[cfg(feature = "ikev2")]
@@ -33,9 +32,10 @@ mod updown;
 #[cfg(feature = "ikev2")]
 mod vici;
 
-use std::io::Write;
 use std::panic::catch_unwind;
 use std::process::ExitCode;
+
+use ravelin_testkit::program::{self, Outcome, Program};
 
 /// Holds the name of the case in the program's second life, inside its namespaces.
 const INSIDE: &str = "RAVELIN_DAEMON_TEST_INSIDE";
@@ -49,41 +49,15 @@ fn main() -> ExitCode {
     if let Ok(name) = std::env::var(INSIDE) {
         return run(&name);
     }
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let flag = |name: &str| arguments.iter().any(|argument| argument == name);
     let missing = lab::missing();
-    if flag("--list") {
-        // Those that cannot run are the ignored ones.
-        let listed = cases::CASES.iter().filter(|_| missing.is_some() || !flag("--ignored"));
-        listed.for_each(|(name, _)| println!("{name}: test"));
-        return ExitCode::SUCCESS;
-    }
-    let wanted: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
-    let hit = |name: &str, word: &str| if flag("--exact") { name == word } else { name.contains(word) };
-    let selected = |(name, _): &&Case| wanted.is_empty() || wanted.iter().any(|word| hit(name, word));
-    let cases: Vec<&Case> = cases::CASES.iter().filter(selected).collect();
-    if let Some(reason) = missing {
-        for (name, _) in &cases {
-            println!("test {name} ... SKIPPED: {reason}");
-        }
-        println!("0 passed, 0 failed, {} skipped", cases.len());
-        return ExitCode::SUCCESS;
-    }
-    let (mut passed, mut failed, mut skipped) = (0, 0, 0);
-    for (name, _) in cases {
-        print!("test {name} ... ");
-        let _ = std::io::stdout().flush();
-        // Each in a namespace of its own: what a killed daemon leaves on purpose must not meet the next case.
-        let (said, counter) = match lab::again_inside(name) {
-            Some(0) => ("ok", &mut passed),
-            Some(CANNOT_RUN) => ("SKIPPED", &mut skipped),
-            _ => ("FAILED", &mut failed),
-        };
-        println!("{said}");
-        *counter += 1;
-    }
-    println!("{passed} passed, {failed} failed, {skipped} skipped");
-    ExitCode::from(u8::from(failed > 0))
+    // Each in a namespace of its own: what a killed daemon leaves on purpose must not meet the next case.
+    let again = |name| match lab::again_inside(name) {
+        Some(0) => Outcome::Passed,
+        Some(CANNOT_RUN) => Outcome::Skipped,
+        _ => Outcome::Failed,
+    };
+    let cases = cases::CASES.iter();
+    Program::this().run(cases.map(|(name, _)| program::Case::new(*name, missing.clone(), move || again(name))))
 }
 
 /// The second life: one case.

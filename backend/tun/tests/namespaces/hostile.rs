@@ -42,7 +42,7 @@ fn malformed() {
     assert_eq!(b.plane(|plane| plane.poll_ike()), None);
     // The marker with nothing behind it is an IKE message, which is for the daemon to refuse.
     send(&a, "10.0.1.2:4500", vec![vec![0; 4]]);
-    assert_eq!(b.run_until(|plane| plane.poll_ike()).data, []);
+    assert_eq!(b.run_until(|plane| plane.poll_ike()).data, b"");
     tcp(&a, &b, "10.0.1.2:5001", 100_000);
 }
 

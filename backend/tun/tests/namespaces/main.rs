@@ -1,8 +1,7 @@
 //! The data plane between real hosts, each a network namespace, with SAs made by hand on both ends.
 //!
 //! Works for ordinary users where user namespaces are allowed: the program runs itself again inside one, so nothing
-//! it does is seen outside. What cannot run is counted as skipped, with the reason. Words on the command line select
-//! cases by name; `--list`, `--ignored` and `--exact` are for test runners that start each case by itself.
+//! it does is seen outside. What cannot run is counted as skipped, with the reason.
 
 // The whole program is a test, which the lint cannot see without the standard harness.
 #![allow(clippy::unwrap_used)]
@@ -21,10 +20,10 @@ mod traffic;
 mod trains;
 mod workers;
 
-use std::io::Write;
-use std::panic::catch_unwind;
 use std::process::{Command, ExitCode};
 use std::sync::atomic::Ordering;
+
+use ravelin_testkit::program::{self, Outcome, Program};
 
 /// Set in the program's second life, inside its namespaces.
 const INSIDE: &str = "RAVELIN_TUN_TEST_INSIDE";
@@ -51,49 +50,24 @@ const CASES: &[&[Case]] = &[
 ];
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let program = Program::this();
+    let arguments = program.arguments();
     if let [flag, journal, ..] = arguments.as_slice()
-        && flag == leave::DAEMON
+        && *flag == leave::DAEMON
     {
         leave::run_daemon(journal);
     }
-    let flag = |name: &str| arguments.iter().any(|argument| argument == name);
     let missing = lab::missing();
-    if flag("--list") {
-        // Those that cannot run are the ignored ones.
-        let listed = CASES.iter().copied().flatten().filter(|_| missing.is_some() || !flag("--ignored"));
-        for (name, _) in listed {
-            WORKERS.iter().for_each(|workers| println!("{}: test", title(name, *workers)));
-        }
-        return ExitCode::SUCCESS;
-    }
-    let wanted: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
-    let hit = |name: &str, word: &str| if flag("--exact") { name == word } else { name.contains(word) };
-    let all = WORKERS.iter().flat_map(|workers| CASES.iter().copied().flatten().map(|case| (case, *workers)));
-    let named = all.map(|((name, case), workers)| (title(name, workers), case, workers));
-    let selected = |(name, ..): &(String, _, _)| wanted.is_empty() || wanted.iter().any(|word| hit(name, word));
-    let cases: Vec<(String, &fn(), usize)> = named.filter(selected).collect();
-    if let Some(reason) = missing {
-        for (name, ..) in &cases {
-            println!("test {name} ... SKIPPED: {reason}");
-        }
-        println!("test result: 0 passed, 0 failed, {} skipped", cases.len());
-        return ExitCode::SUCCESS;
-    }
-    if std::env::var_os(INSIDE).is_none() {
+    if !program.lists() && missing.is_none() && std::env::var_os(INSIDE).is_none() {
         return again_inside(&arguments);
     }
-    let (mut passed, mut failed) = (0, 0);
-    for (name, case, workers) in cases {
-        lab::WORKERS.store(workers, Ordering::Relaxed);
-        print!("test {name} ... ");
-        let _ = std::io::stdout().flush();
-        let ok = catch_unwind(case).is_ok();
-        println!("{}", if ok { "ok" } else { "FAILED" });
-        *if ok { &mut passed } else { &mut failed } += 1;
-    }
-    println!("test result: {passed} passed, {failed} failed, 0 skipped");
-    ExitCode::from(u8::from(failed > 0))
+    let all = WORKERS.iter().flat_map(|workers| CASES.iter().copied().flatten().map(|case| (case, *workers)));
+    program.run(all.map(|((name, case), workers)| {
+        program::Case::new(title(name, workers), missing.clone(), move || {
+            lab::WORKERS.store(workers, Ordering::Relaxed);
+            Outcome::of(case)
+        })
+    }))
 }
 
 /// The name of a case with so many workers.
@@ -102,7 +76,7 @@ fn title(name: &str, workers: usize) -> String {
 }
 
 /// Runs this program in a user, mount and network namespace of its own.
-fn again_inside(arguments: &[String]) -> ExitCode {
+fn again_inside(arguments: &[&str]) -> ExitCode {
     let program = std::env::current_exe().expect("the running program has a path");
     let status = lab::namespace_command()
         .args(["sh", "-c", "mount -t tmpfs none /run && exec \"$0\" \"$@\""])
