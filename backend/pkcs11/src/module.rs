@@ -21,7 +21,7 @@ const MAX_TOKENS: usize = 16;
 
 /// A library and the tokens that were used of it.
 pub(crate) struct Library {
-    pub(crate) pkcs11: Pkcs11,
+    pkcs11: Pkcs11,
     tokens: Mutex<BTreeMap<Name, Arc<Token>>>,
 }
 
@@ -47,7 +47,7 @@ pub(crate) fn library(module: &Module) -> Result<Arc<Library>, Trouble> {
 
 impl Library {
     /// The only token that fits.
-    pub(crate) fn token(self: &Arc<Self>, place: &Place) -> Result<Arc<Token>, Trouble> {
+    pub(crate) fn token(&self, place: &Place) -> Result<Arc<Token>, Trouble> {
         let failed = |error: Error| Trouble::Module(place.module.clone(), error.to_string());
         let mut all = Vec::new();
         for slot in self.pkcs11.get_slots_with_token().map_err(failed)? {
@@ -75,8 +75,9 @@ impl Library {
                 if tokens.len() >= MAX_TOKENS && !tokens.contains_key(name) {
                     return Err(Trouble::TooMany(MAX_TOKENS));
                 }
-                let token =
-                    tokens.entry(name.clone()).or_insert_with(|| Arc::new(Token::new(self.clone(), name.clone())));
+                let token = tokens
+                    .entry(name.clone())
+                    .or_insert_with(|| Arc::new(Token::new(self.pkcs11.clone(), name.clone())));
                 Ok(token.clone())
             }
             several => Err(Trouble::Tokens(names(several))),

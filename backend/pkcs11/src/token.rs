@@ -2,8 +2,9 @@
 //! the token once only if it refuses it.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use cryptoki::context::Pkcs11;
 use cryptoki::error::{Error, RvError};
 use cryptoki::session::{Session, UserType};
 use cryptoki::slot::{Slot, TokenInfo};
@@ -11,7 +12,6 @@ use cryptoki::types::RawAuthPin;
 use ravelin_types::Secret;
 use subtle::ConstantTimeEq;
 
-use crate::module::Library;
 use crate::trouble::Trouble;
 
 /// PINs that a token refused and that are remembered for that. After so many none is tried.
@@ -38,7 +38,7 @@ impl fmt::Display for Name {
 
 /// A token that has keys of ours.
 pub(crate) struct Token {
-    library: Arc<Library>,
+    pkcs11: Pkcs11,
     name: Name,
     /// The name for people.
     shown: String,
@@ -54,9 +54,9 @@ struct State {
 }
 
 impl Token {
-    pub(crate) fn new(library: Arc<Library>, name: Name) -> Self {
+    pub(crate) fn new(pkcs11: Pkcs11, name: Name) -> Self {
         let shown = name.to_string();
-        Token { library, name, shown, state: Mutex::default() }
+        Token { pkcs11, name, shown, state: Mutex::default() }
     }
 
     pub(crate) fn shown(&self) -> &str {
@@ -111,7 +111,7 @@ impl Token {
 
     fn open(&self, state: &mut State, pin: Option<&Secret>) -> Result<Session, Trouble> {
         let (slot, info) = self.find()?;
-        let session = self.library.pkcs11.open_ro_session(slot).map_err(|error| Trouble::of(&self.shown, &error))?;
+        let session = self.pkcs11.open_ro_session(slot).map_err(|error| Trouble::of(&self.shown, &error))?;
         if let Some(pin) = pin {
             self.log_in(state, &session, info, pin)?;
         }
@@ -142,9 +142,8 @@ impl Token {
 
     /// Where it is plugged in now.
     fn find(&self) -> Result<(Slot, TokenInfo), Trouble> {
-        let pkcs11 = &self.library.pkcs11;
-        let slots = pkcs11.get_slots_with_token().map_err(|error| Trouble::of(&self.shown, &error))?;
-        let mut found = slots.into_iter().filter_map(|slot| Some((slot, pkcs11.get_token_info(slot).ok()?)));
+        let slots = self.pkcs11.get_slots_with_token().map_err(|error| Trouble::of(&self.shown, &error))?;
+        let mut found = slots.into_iter().filter_map(|slot| Some((slot, self.pkcs11.get_token_info(slot).ok()?)));
         let gone = || Trouble::Token(self.shown.clone(), "it is not plugged in any more".to_owned());
         found.find(|(_, info)| Name::of(info) == self.name).ok_or_else(gone)
     }
