@@ -5,7 +5,7 @@ use std::mem::{size_of, zeroed};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ptr::{read_unaligned, write_unaligned};
 
-use super::messages::{HOPS, Sending};
+use super::sending::{HOPS, Sending};
 
 /// Bytes for the control messages of one packet: addresses with interface, traffic class, hop limit, length of
 /// segments.

@@ -11,12 +11,11 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::check;
 use super::control::{self, Control};
 use super::name::{from_storage, to_storage};
+use super::sending::Sending;
 use crate::slots::{BATCH, Slots};
 
 /// The longest payload of a UDP datagram in IPv4, also for one that the kernel cuts.
 const MAX_DATAGRAM: usize = 65_507;
-/// TTL or hop limit of what a socket sends, unless told otherwise.
-pub(crate) const HOPS: u8 = 64;
 /// The most datagrams that any kernel cuts from one.
 const MAX_SEGMENTS: usize = 64;
 
@@ -37,22 +36,6 @@ pub(crate) struct Received {
     pub segment: Option<usize>,
     /// The packet was longer than its slot.
     pub truncated: bool,
-}
-
-/// One packet to send: a range of the slots' bytes, and what the kernel is to write into the IP header.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Sending {
-    /// First and one past the last byte.
-    pub start: usize,
-    pub end: usize,
-    /// Where to; the port is 0 on raw sockets.
-    pub remote: SocketAddr,
-    /// The source address; unspecified: the kernel chooses.
-    pub local: IpAddr,
-    /// TOS or traffic class.
-    pub tos: u8,
-    /// TTL or hop limit.
-    pub hops: u8,
 }
 
 /// The arrays behind `recvmmsg` and `sendmmsg`, made once and used for every batch.
@@ -220,6 +203,7 @@ fn train(packets: &[Sending]) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use super::super::sending::HOPS;
     use super::*;
 
     fn packets(lengths: &[usize]) -> Vec<Sending> {

@@ -5,6 +5,7 @@ mod bpf;
 mod control;
 mod messages;
 mod name;
+mod sending;
 
 use std::ffi::{c_int, c_uint};
 use std::io;
@@ -12,7 +13,8 @@ use std::mem::{size_of, zeroed};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 pub(crate) use bpf::only_spis;
-pub(crate) use messages::{HOPS, Messages, Received, Sending};
+pub(crate) use messages::{Messages, Received};
+pub(crate) use sending::{HOPS, Sending};
 
 /// Binds the file of `/dev/net/tun` to a device without packet information that vanishes with the file; with `vnet`,
 /// a `virtio_net_hdr` is in front of each packet.
