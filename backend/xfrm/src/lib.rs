@@ -5,7 +5,7 @@
 //!
 //! ```text
 //!  DataPlaneOp ─► book.rs: what should be ─► policies.rs, additions.rs: as the kernel's entries ─► msg/ ─► netlink.rs
-//!   offload.rs: by a device? └► reconcile.rs: what is, and what is to be done about it; losses.rs: the same of SAs
+//!    device.rs: by a device? └► reconcile.rs: what is, and what is to be done about it; losses.rs: the same of SAs
 //!  DataPlaneEvent ◄─ watch.rs ◄─ netlink.rs: acquire, expire, mapping   ◄─ a look at the SAs each second: alive, idle
 //!  probe.rs: what the running kernel has      sockets.rs: IKE      links.rs: virtual interfaces
 //! ```
@@ -22,6 +22,7 @@ mod additions;
 mod algorithms;
 mod book;
 mod config;
+mod device;
 mod error;
 mod links;
 mod losses;
