@@ -8,12 +8,13 @@ use alloc::vec::Vec;
 use ravelin_types::Identity;
 use ravelin_wire::ike::v2::{Eap, EapCode};
 
+use crate::aaa::Aaa;
 use crate::account::{self, Accounts};
-use crate::conversation::{Proven, Step, Tools};
 use crate::limits;
-use crate::method::{self, Judgement, Method, MethodType, ServerMethod};
-use crate::relay::Aaa;
+use crate::method::{Judgement, Method, ServerMethod};
+use crate::method_type::{self, MethodType};
 use crate::tls::TlsSide;
+use crate::turn::{Proven, Step, Tools};
 
 /// What users may prove themselves by.
 #[derive(Clone, Debug, Default)]
@@ -114,7 +115,7 @@ impl Authenticator {
         if heard.code != EapCode::RESPONSE || heard.identifier != self.identifier {
             return self.failed("an EAP message that answers nothing");
         }
-        let Some((kind, data)) = method::split(&heard.data) else {
+        let Some((kind, data)) = method_type::split(&heard.data) else {
             return self.failed("a response without a type");
         };
         match core::mem::replace(&mut self.state, State::Over) {

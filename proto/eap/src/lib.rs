@@ -16,22 +16,27 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod aaa;
 mod account;
 mod authenticator;
 pub mod conversation;
 pub mod limits;
 mod message;
 mod method;
+mod method_type;
 mod mschap;
 mod peer;
 pub mod relay;
 #[cfg(test)]
 mod tests;
 pub mod tls;
+mod turn;
 
 pub use account::{Account, Accounts, identity};
 pub use authenticator::{Authenticator, Server};
-pub use conversation::{Conversation, Proven, Step, Tools};
+pub use conversation::Conversation;
+pub use method::Method;
 pub use method::sim::{Forgetful, Memory, Sims};
-pub use method::{Method, MethodType};
+pub use method_type::MethodType;
 pub use peer::{Client, Peer};
+pub use turn::{Proven, Step, Tools};

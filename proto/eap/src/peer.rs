@@ -9,10 +9,11 @@ use ravelin_types::{Identity, Secret};
 use ravelin_wire::ike::v2::{Eap, EapCode};
 
 use crate::account;
-use crate::conversation::{Proven, Step, Tools};
 use crate::limits;
-use crate::method::{self, Method, MethodType, PeerMethod};
+use crate::method::{Method, PeerMethod};
+use crate::method_type::{self, MethodType};
 use crate::tls::TlsSide;
+use crate::turn::{Proven, Step, Tools};
 
 /// A user, as the configuration has him.
 #[derive(Clone, Debug)]
@@ -93,7 +94,7 @@ impl Peer {
     }
 
     fn answer(&mut self, request: &Eap, tools: Tools<'_>) -> Step {
-        let Some((kind, data)) = method::split(&request.data) else {
+        let Some((kind, data)) = method_type::split(&request.data) else {
             return Step::failed("the authenticator sent a request without a type");
         };
         let say = |kind: MethodType, data: &[u8]| {

@@ -12,48 +12,19 @@
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::net::{IpAddr, SocketAddr};
+use core::net::SocketAddr;
 
 use ravelin_radius::{Attribute, Authorization, Code, Packet, Request, msk};
-use ravelin_types::{HostName, Identity, Secret};
+use ravelin_types::Identity;
 use ravelin_wire::ike::v2::{Eap, EapCode};
 
+pub use crate::aaa::{Aaa, Admission};
 use crate::account;
 use crate::authenticator::Server;
-use crate::conversation::{Proven, Step};
 use crate::limits;
 use crate::message;
-use crate::method::{self, MethodType};
-
-/// The servers that know the users, best first, and the secret that they share with us.
-#[derive(Clone, Debug)]
-pub struct Aaa {
-    /// Where they are.
-    pub servers: Vec<SocketAddr>,
-    /// The shared secret.
-    pub secret: Secret,
-    /// Servers that keep the accounts, best first (RFC 2866); none: there are no accounts.
-    pub accounting: Vec<SocketAddr>,
-    /// Who may end sessions and change them (RFC 5176), with the same secret.
-    pub authorizers: Vec<IpAddr>,
-    /// Names of servers: where they lead stands among the addresses as soon as that is known.
-    pub names: Vec<HostName>,
-}
-
-/// The session that a server lets begin.
-#[derive(Clone, Debug)]
-pub struct Admission {
-    /// What it says of the session.
-    pub authorization: Authorization,
-    /// Whose it is, in the server's words.
-    pub user: Vec<u8>,
-    /// What we call ourselves.
-    pub name: Vec<u8>,
-    /// What the session is known by: Acct-Session-Id (RFC 2866 §5.5).
-    pub session: String,
-    /// The servers.
-    pub aaa: Arc<Aaa>,
-}
+use crate::method_type::{self, MethodType};
+use crate::turn::{Proven, Step};
 
 /// One conversation that is passed on.
 pub struct Relay {
@@ -160,7 +131,7 @@ impl Relay {
         if heard.code != EapCode::RESPONSE || heard.identifier != self.identifier {
             return Relayed::Step(self.failed("an EAP message that answers nothing"));
         }
-        match (self.phase, method::split(&heard.data)) {
+        match (self.phase, method_type::split(&heard.data)) {
             (Phase::Identity, Some((MethodType::IDENTITY, name))) => {
                 let name = name.split(|octet| *octet == 0).next().unwrap_or_default();
                 if name.is_empty() || name.len() > limits::IDENTITY {
@@ -200,7 +171,7 @@ impl Relay {
         let eap = packet.eap().and_then(|octets| message::parse(&octets));
         match (packet.code, eap) {
             (Code::ACCESS_CHALLENGE, Some(eap)) if eap.code == EapCode::REQUEST => {
-                let Some((kind, _)) = method::split(&eap.data) else {
+                let Some((kind, _)) = method_type::split(&eap.data) else {
                     return self.failed("the RADIUS server sent a request without a type");
                 };
                 if !matches!(kind, MethodType::IDENTITY | MethodType::NOTIFICATION) {

@@ -8,7 +8,7 @@ use ravelin_types::Secret;
 use subtle::ConstantTimeEq;
 
 use super::{Judgement, PeerMethod, ServerMethod, WRONG_PASSWORD};
-use crate::conversation::Tools;
+use crate::turn::Tools;
 
 const LEN: usize = 16;
 

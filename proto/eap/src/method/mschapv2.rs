@@ -18,9 +18,9 @@ use subtle::ConstantTimeEq;
 
 use super::{Judgement, PeerMethod, ServerMethod, WRONG_PASSWORD};
 use crate::account::without_domain;
-use crate::conversation::Tools;
 use crate::limits;
 use crate::mschap;
+use crate::turn::Tools;
 
 const CHALLENGE: u8 = 1;
 const RESPONSE: u8 = 2;

@@ -20,8 +20,8 @@ use ravelin_types::Secret;
 use super::channel::{self, Channel, EMPTY, Heard, ServerEnd};
 use super::{Judgement, PeerMethod, ServerMethod};
 use crate::account;
-use crate::conversation::Tools;
 use crate::tls::TlsSide;
+use crate::turn::Tools;
 
 const NUMBER: u8 = 13;
 

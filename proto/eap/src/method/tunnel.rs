@@ -24,10 +24,10 @@ use super::channel::{self, Channel, EMPTY, Heard, ServerEnd};
 use super::{Judgement, Method, PeerMethod, ServerMethod, WRONG_PASSWORD};
 use crate::account::{self, Accounts};
 use crate::authenticator::{self, Authenticator};
-use crate::conversation::{Step, Tools};
 use crate::message;
 use crate::peer::{self, Client};
 use crate::tls::TlsSide;
+use crate::turn::{Step, Tools};
 
 /// Which of the two, and what the user says in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

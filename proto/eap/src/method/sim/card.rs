@@ -18,6 +18,7 @@ use ravelin_types::Secret;
 use zeroize::Zeroizing;
 
 use super::Kind;
+use super::challenge::{Triplet, Vector};
 use super::keys::same;
 use super::milenage::{Milenage, xor};
 use crate::limits;
@@ -33,23 +34,6 @@ pub(super) enum Card {
     Milenage(Box<Milenage>),
     /// With what it says to these challenges.
     Triplets(Vec<Triplet>),
-}
-
-/// A challenge of GSM, and what the card makes of it.
-#[derive(Clone)]
-pub(super) struct Triplet {
-    pub(super) rand: [u8; 16],
-    pub(super) sres: [u8; 4],
-    pub(super) kc: [u8; 8],
-}
-
-/// A challenge of UMTS, and what card and network make of it.
-pub(super) struct Vector {
-    pub(super) rand: [u8; 16],
-    pub(super) autn: [u8; 16],
-    pub(super) res: [u8; 8],
-    /// CK, then IK.
-    pub(super) keys: Secret,
 }
 
 /// Why a card does not take a challenge.

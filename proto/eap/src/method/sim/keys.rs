@@ -13,7 +13,7 @@ use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::Kind;
-use super::card::{Triplet, Vector};
+use super::challenge::{Triplet, Vector};
 
 const BLOCK: usize = 16;
 const MSK: usize = 64;

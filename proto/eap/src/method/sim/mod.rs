@@ -12,6 +12,7 @@
 
 mod attribute;
 mod card;
+mod challenge;
 mod keys;
 mod memory;
 mod milenage;

@@ -7,16 +7,17 @@ use alloc::vec::Vec;
 use ravelin_types::Secret;
 
 use super::attribute::{self as at, Attributes, Draft, Heard, Message};
-use super::card::{Card, Refused, Triplet};
+use super::card::{Card, Refused};
+use super::challenge::Triplet;
 use super::keys::{self, Hello, Keys};
 use super::memory::Again;
 use super::{
     CLIENT_ERROR, EARLY, KDF, Kind, NOTIFICATION, PREFERS_PRIME, REAUTHENTICATION, REJECT, REQUEST, RESPONSE, SUCCESS,
     SYNCHRONIZATION, VERSION,
 };
-use crate::conversation::Tools;
 use crate::method::{Method, PeerMethod};
 use crate::peer::Client;
+use crate::turn::Tools;
 
 /// RFC 4186 §10.19.
 const UNABLE: u16 = 0;

@@ -7,7 +7,8 @@ use alloc::vec::Vec;
 use ravelin_types::Secret;
 
 use super::attribute::{self as at, Draft, Heard, Message};
-use super::card::{Card, Triplet};
+use super::card::Card;
+use super::challenge::Triplet;
 use super::keys::{self, Hello, Keys, same};
 use super::memory::Again;
 use super::{
@@ -16,9 +17,9 @@ use super::{
 };
 use crate::account::Accounts;
 use crate::authenticator;
-use crate::conversation::Tools;
 use crate::limits;
 use crate::method::{Judgement, Method, ServerMethod};
+use crate::turn::Tools;
 
 /// The network that keys of AKA' are for: 3GPP TS 24.302 §8.1.1.2 has this name for access that is none of its own kinds.
 const NETWORK: &[u8] = b"WLAN";

@@ -11,7 +11,8 @@ use ravelin_types::{Identity, Secret};
 use ravelin_wire::ike::v2::{Eap, EapCode};
 
 use super::attribute::{self as at, Draft, Heard, Message};
-use super::card::{Card, Triplet, Vector};
+use super::card::Card;
+use super::challenge::{Triplet, Vector};
 use super::keys::{Hello, Keys};
 use super::*;
 use crate::tls::{NoTls, TlsSide};
