@@ -62,7 +62,7 @@ pub(crate) struct Core {
     policies: Vec<Arc<ChildPolicy>>,
     /// By name and by number, since there may be very many: what is wanted of a remote is of the entry that initiates, where
     /// it has one for each version.
-    named: BTreeMap<String, Arc<Remote>>,
+    named: BTreeMap<String, Vec<Arc<Remote>>>,
     numbered: BTreeMap<PolicyId, Arc<ChildPolicy>>,
     /// What is offered of their proposals.
     pub(crate) offers: Offers,
@@ -181,10 +181,10 @@ impl Core {
     pub(crate) fn configure(&mut self, config: Arc<Config>) {
         self.remotes = config.remotes.iter().cloned().map(Arc::new).collect();
         self.policies = config.policies.iter().cloned().map(Arc::new).collect();
-        // The first of a kind comes last, and stays.
-        let initiating = |such: bool| self.remotes.iter().rev().filter(move |remote| remote.initiate == such);
-        let remotes = initiating(false).chain(initiating(true));
-        self.named = remotes.map(|remote| (remote.name.clone(), remote.clone())).collect();
+        self.named.clear();
+        for remote in &self.remotes {
+            self.named.entry(remote.name.clone()).or_default().push(remote.clone());
+        }
         self.numbered = self.policies.iter().rev().map(|child| (child.policy.id, child.clone())).collect();
         if self.config.pools != config.pools {
             self.addresses.configure(&config.pools);
@@ -210,13 +210,14 @@ impl Core {
 
     /// The remote of this name; the entry that initiates, where it has one for each version.
     pub(crate) fn remote(&self, name: &str) -> Option<Arc<Remote>> {
-        self.named.get(name).cloned()
+        let all = self.named.get(name)?;
+        all.iter().find(|remote| remote.initiate).or(all.first()).cloned()
     }
 
     /// What the configuration has now in the place of a remote.
     pub(crate) fn current(&self, old: &Remote) -> Option<Arc<Remote>> {
-        let same = |remote: &&Arc<Remote>| remote.name == old.name && remote.version.number() == old.version.number();
-        self.remotes.iter().find(same).cloned()
+        let same = |remote: &&Arc<Remote>| remote.version.number() == old.version.number();
+        self.named.get(&old.name)?.iter().find(same).cloned()
     }
 
     /// The policy of this number.
