@@ -176,12 +176,11 @@ impl<P: Plane> Core<P> {
                 (Who::Like(pattern), Some((_, id))) => pattern.takes(id),
                 (_, None) => false,
             };
-            given("ike").is_none_or(|name| name == view.remote)
-                && given("ike-id").is_none_or(|id| id == view.serial.to_string())
+            given("ike-id").is_none_or(|id| id == view.serial.to_string())
                 && addresses.as_ref().is_none_or(at)
                 && peer.as_ref().is_none_or(is)
         };
-        let views: Vec<IkeSaView> = self.endpoint.ike_sas().into_iter().filter(fits).collect();
+        let views: Vec<IkeSaView> = self.ike_sas_named(message).into_iter().filter(fits).collect();
         let following: Vec<IkeSpi> = views.iter().filter(|view| view.follows).map(own_spi).collect();
         let matches = following.len();
         for spi in following {
@@ -195,6 +194,11 @@ impl<P: Plane> Core<P> {
         Ok(Answer::Now(failed(why.to_owned()).with("matches", 0)))
     }
 
+    /// The IKE SAs of the connection that `ike` names; all, where it names none.
+    pub(super) fn ike_sas_named(&self, message: &Message) -> Vec<IkeSaView> {
+        message.text("ike").map_or_else(|| self.endpoint.ike_sas(), |name| self.endpoint.ike_sas_of(name))
+    }
+
     /// The SAs that `child`, `child-id`, `ike` and `ike-id` name together. With a child, they are Child SAs.
     fn chosen(&mut self, message: &Message, verb: &str) -> Result<Chosen, String> {
         let given = |name: &str| message.text(name);
@@ -204,8 +208,7 @@ impl<P: Plane> Core<P> {
         let fits = |name: &str, value: &str| given(name).is_none_or(|wanted| wanted == value);
         let of_children = given("child").or(given("child-id")).is_some();
         let mut chosen = Chosen::default();
-        let views = given("ike").map_or_else(|| self.endpoint.ike_sas(), |name| self.endpoint.ike_sas_of(name));
-        for view in views {
+        for view in self.ike_sas_named(message) {
             if !fits("ike-id", &view.serial.to_string()) {
                 continue;
             }

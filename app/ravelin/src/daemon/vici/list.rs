@@ -17,11 +17,11 @@ use crate::daemon::plane::Plane;
 impl<P: Plane> Core<P> {
     pub(super) fn list_sas(&mut self, message: &Message, now: Instant) -> Answer {
         let wanted = |name: &str, value: &str| message.text(name).is_none_or(|text| text == value);
-        let views = self.endpoint.ike_sas();
+        let views = self.ike_sas_named(message);
         let sas = Sas::new(self.plane.list());
         let mut listed = Vec::new();
         for view in views {
-            if !wanted("ike", &view.remote) || !wanted("ike_id", &view.serial.to_string()) {
+            if !wanted("ike_id", &view.serial.to_string()) {
                 continue;
             }
             let only = |name: &str, id: u32| wanted("child", name) && wanted("child_id", &id.to_string());
