@@ -117,52 +117,8 @@ fn run_case(case: &Case, options: &Options, places: &Places, host: Host<'_>, fol
     if let Some(radius) = &case.radius {
         servers.extend(radius::start(folder, radius, &places.helper)?);
     }
-    let conf = case.plan.fill(&case.swan_conf, &[("psk", SECRET)])?;
-    let swan: Box<dyn Node> = match (case.peer, host) {
-        (peer @ (Peer::Libreswan | Peer::Libreswan5), Host::Guest(guest)) => {
-            let newer = peer == Peer::Libreswan5;
-            let certificates = case.papers.is_some();
-            Box::new(Libreswan::new(guest, &places.cache, &folder.join("swan"), &conf, certificates, newer)?)
-        }
-        (Peer::Vpnc, Host::Namespace(_)) => {
-            Box::new(Vpnc::new(lab::SWAN, &folder.join("swan"), &conf, case.plan.name("ravelin.net")?)?)
-        }
-        (Peer::OpenIked, Host::Guest(guest)) => {
-            Box::new(OpenIked::new(guest, &places.cache, &folder.join("swan"), &conf)?)
-        }
-        (Peer::Swan6, host) => {
-            Box::new(Swan::newer(host, &folder.join("swan"), &conf, &places.cache.join(peers::SWAN6))?)
-        }
-        _ => Box::new(Swan::new(host, &folder.join("swan"), &conf)?),
-    };
-    let ravelin: Box<dyn Node> = if options.stand_in {
-        let conf = case.plan.fill(&mirrored(&case.swan_conf), &[("psk", SECRET)])?;
-        Box::new(Swan::new(Host::Namespace(&lab::RAVELIN), &folder.join("ravelin"), &conf)?)
-    } else {
-        let (own, pki) = (folder.join("ravelin"), folder.join("pki").display().to_string());
-        let secret = Ravelin::secret(&own).display().to_string();
-        let users = Ravelin::users(&own).display().to_string();
-        let setkey = Ravelin::setkey(&own, &case.plan, case.setkey.as_deref())?.display().to_string();
-        let method = case.radius.as_ref().map_or("", |radius| &radius.method);
-        let sim = Ravelin::sim(&own, &hostapd::secret(method))?.display().to_string();
-        let more = [
-            ("secret", secret.as_str()),
-            ("users", &users),
-            ("sim", &sim),
-            ("psk", SECRET),
-            ("pki", &pki),
-            ("setkey", &setkey),
-        ];
-        let text = case.plan.fill(case.ravelin.template(), &more)?;
-        match case.own {
-            Own::Kernel => Box::new(GuestRavelin::new(near, &places.ravelin, &own, &case.ravelin.with(text))?),
-            Own::Daemon => Box::new(Ravelin::new(lab::RAVELIN, &places.ravelin, &own, &case.ravelin.with(text))?),
-            Own::Example(stack) => {
-                let program = if stack == Stack::Smoltcp { &places.smoltcp } else { &places.lwip };
-                Box::new(Example::new(stack, lab::RAVELIN, program, &own, &text)?)
-            }
-        }
-    };
+    let swan = peer(case, places, host, folder)?;
+    let ravelin = ravelin(case, options, places, near, folder)?;
     let mut scene = Scene {
         plan: case.plan,
         ravelin,
@@ -186,6 +142,65 @@ fn run_case(case: &Case, options: &Options, places: &Places, host: Host<'_>, fol
     let stopped =
         journal.note("stop ravelin", || scene.ravelin.stop()).and(journal.note("stop swan", || scene.swan.stop()));
     result.and(stopped)
+}
+
+/// The other implementation, with its part of the case.
+fn peer<'a>(case: &Case, places: &Places, host: Host<'a>, folder: &Path) -> Result<Box<dyn Node + 'a>> {
+    let conf = case.plan.fill(&case.swan_conf, &[("psk", SECRET)])?;
+    Ok(match (case.peer, host) {
+        (peer @ (Peer::Libreswan | Peer::Libreswan5), Host::Guest(guest)) => {
+            let newer = peer == Peer::Libreswan5;
+            let certificates = case.papers.is_some();
+            Box::new(Libreswan::new(guest, &places.cache, &folder.join("swan"), &conf, certificates, newer)?)
+        }
+        (Peer::Vpnc, Host::Namespace(_)) => {
+            Box::new(Vpnc::new(lab::SWAN, &folder.join("swan"), &conf, case.plan.name("ravelin.net")?)?)
+        }
+        (Peer::OpenIked, Host::Guest(guest)) => {
+            Box::new(OpenIked::new(guest, &places.cache, &folder.join("swan"), &conf)?)
+        }
+        (Peer::Swan6, host) => {
+            Box::new(Swan::newer(host, &folder.join("swan"), &conf, &places.cache.join(peers::SWAN6))?)
+        }
+        _ => Box::new(Swan::new(host, &folder.join("swan"), &conf)?),
+    })
+}
+
+/// Ravelin, or what stands in for it.
+fn ravelin<'a>(
+    case: &Case,
+    options: &Options,
+    places: &Places,
+    near: Host<'a>,
+    folder: &Path,
+) -> Result<Box<dyn Node + 'a>> {
+    if options.stand_in {
+        let conf = case.plan.fill(&mirrored(&case.swan_conf), &[("psk", SECRET)])?;
+        return Ok(Box::new(Swan::new(Host::Namespace(&lab::RAVELIN), &folder.join("ravelin"), &conf)?));
+    }
+    let (own, pki) = (folder.join("ravelin"), folder.join("pki").display().to_string());
+    let secret = Ravelin::secret(&own).display().to_string();
+    let users = Ravelin::users(&own).display().to_string();
+    let setkey = Ravelin::setkey(&own, &case.plan, case.setkey.as_deref())?.display().to_string();
+    let method = case.radius.as_ref().map_or("", |radius| &radius.method);
+    let sim = Ravelin::sim(&own, &hostapd::secret(method))?.display().to_string();
+    let more = [
+        ("secret", secret.as_str()),
+        ("users", &users),
+        ("sim", &sim),
+        ("psk", SECRET),
+        ("pki", &pki),
+        ("setkey", &setkey),
+    ];
+    let text = case.plan.fill(case.ravelin.template(), &more)?;
+    Ok(match case.own {
+        Own::Kernel => Box::new(GuestRavelin::new(near, &places.ravelin, &own, &case.ravelin.with(text))?),
+        Own::Daemon => Box::new(Ravelin::new(lab::RAVELIN, &places.ravelin, &own, &case.ravelin.with(text))?),
+        Own::Example(stack) => {
+            let program = if stack == Stack::Smoltcp { &places.smoltcp } else { &places.lwip };
+            Box::new(Example::new(stack, lab::RAVELIN, program, &own, &text)?)
+        }
+    })
 }
 
 fn perform(scene: &mut Scene<'_>, case: &Case, journal: &mut Journal) -> Result<()> {
