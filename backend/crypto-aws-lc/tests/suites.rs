@@ -64,7 +64,7 @@ fn each_direction_of_an_ike_sa_has_its_own_keys() {
     ] {
         let algs = IkeAlgs::find(&provider(), &suite).unwrap();
         let seed = Skeyseed::initial(algs.prf, &Secret::from(&[1; 32][..]), NONCES);
-        let keys = seed.derive(&algs, NONCES, IkeSpi(1), IkeSpi(2));
+        let (_, keys) = seed.derive(&algs, NONCES, IkeSpi(1), IkeSpi(2));
         let (mut initiator, mut responder) = keys.ciphers(&algs).unwrap();
         let mut rng = SeededRandom::new(1);
         let (mut request, mut response) = (b"head".to_vec(), b"head".to_vec());

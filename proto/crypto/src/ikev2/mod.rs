@@ -2,11 +2,10 @@
 //!
 //! ```text
 //!  g^ir, Ni, Nr ──► Skeyseed::initial ─┐
-//!                                      ├─► Skeyseed::derive ──► IkeKeys { sk_d, sk_ai, ... sk_pr }
-//!  SK_d (old), g^ir (new), Ni, Nr      │                          │        │            │
-//!              └──► Skeyseed::rekeyed ─┘        IkeKeys::ciphers ─┘        │            └─ SignedOctets (AUTH)
-//!                                               (IkeCipher: SK payload)   sk_d
-//!                                                                          └─► KeyMat::derive (Child SA)
+//!                                      ├─► Skeyseed::derive ──► MessageKeys, IkeKeys { sk_d, sk_pi, sk_pr }
+//!  SK_d (old), g^ir (new), Ni, Nr      │                              │               │      │
+//!              └──► Skeyseed::rekeyed ─┘       MessageKeys::ciphers ──┘               │      └─ SignedOctets (AUTH)
+//!                                              (IkeCipher: SK payload)                └─► KeyMat::derive (Child SA)
 //! ```
 //!
 //! Each step consumes or borrows the one before, so a key that is "not yet derived" has no type. Lengths come from

@@ -66,7 +66,7 @@ impl Skeyseed {
 
     /// `{SK_d | SK_ai | SK_ar | SK_ei | SK_er | SK_pi | SK_pr} = prf+(SKEYSEED, Ni | Nr | SPIi | SPIr)`
     /// (RFC 7296 §2.14). The SPIs are those of the IKE SA the keys are for: the new ones after a rekey.
-    pub fn derive(self, algs: &IkeAlgs, nonces: Nonces<'_>, spi_i: IkeSpi, spi_r: IkeSpi) -> IkeKeys {
+    pub fn derive(self, algs: &IkeAlgs, nonces: Nonces<'_>, spi_i: IkeSpi, spi_r: IkeSpi) -> (IkeKeys, MessageKeys) {
         let (spi_i, spi_r) = (spi_i.0.to_be_bytes(), spi_r.0.to_be_bytes());
         let seed = [nonces.initiator, nonces.responder, &spi_i, &spi_r];
         // RFC 5282 §7.1: with an AEAD cipher SK_ai and SK_ar have no octets.
@@ -76,7 +76,7 @@ impl Skeyseed {
         let mut cut = Cutter(stream.expose());
         let sk_d = cut.next(d);
         let messages = MessageKeys { keys: cut.next(2 * a + 2 * e), a };
-        IkeKeys { sk_d, messages, sk_pi: cut.next(d), sk_pr: cut.next(d) }
+        (IkeKeys { sk_d, sk_pi: cut.next(d), sk_pr: cut.next(d) }, messages)
     }
 
     /// The bytes, for test vectors.
@@ -85,20 +85,18 @@ impl Skeyseed {
     }
 }
 
-/// The seven keys of an IKE SA; `i` and `r` stand for the original initiator and responder.
+/// What keys and proofs are made from; `i` and `r` stand for the original initiator and responder.
 #[derive(Clone, Debug)]
 pub struct IkeKeys {
     /// Derives the keys of Child SAs and of the next IKE SA.
     pub sk_d: Secret,
-    /// Protect messages.
-    pub messages: MessageKeys,
     /// The initiator's part in AUTH.
     pub sk_pi: Secret,
     /// The responder's part in AUTH.
     pub sk_pr: Secret,
 }
 
-/// SK_ai, SK_ar, SK_ei and SK_er, one behind the other.
+/// What protects messages: SK_ai, SK_ar, SK_ei and SK_er, one behind the other.
 #[derive(Clone, Debug)]
 pub struct MessageKeys {
     keys: Secret,
@@ -118,15 +116,6 @@ impl MessageKeys {
         let (_, keys) = self.keys.expose().split_at(2 * self.a);
         keys.split_at(keys.len() / 2).into()
     }
-}
-
-impl IkeKeys {
-    /// The same with a post-quantum pre-shared key in those that protect what comes later (RFC 8784 §3):
-    /// `SK_x = prf+(PPK, SK_x')` for SK_d, SK_pi and SK_pr.
-    pub fn mixed(&self, prf: &dyn PrfAlg, ppk: &Secret) -> Self {
-        let mix = |key: &Secret| prf_plus(prf, ppk.expose(), [key.expose()], key.len());
-        IkeKeys { sk_d: mix(&self.sk_d), sk_pi: mix(&self.sk_pi), sk_pr: mix(&self.sk_pr), ..self.clone() }
-    }
 
     /// Readies the protection of SK payloads: what the original initiator sends, and what the original responder
     /// sends.
@@ -134,10 +123,19 @@ impl IkeKeys {
     /// # Errors
     /// When `algs` are not those the keys were derived for.
     pub fn ciphers(&self, algs: &IkeAlgs) -> Result<(IkeCipher, IkeCipher), BadKey> {
-        let ([ei, er], [ai, ar]) = (self.messages.encr(), self.messages.integ());
+        let ([ei, er], [ai, ar]) = (self.encr(), self.integ());
         let initiator = IkeCipher::new(algs.encr, algs.integ, ei, ai)?;
         let responder = IkeCipher::new(algs.encr, algs.integ, er, ar)?;
         Ok((initiator, responder))
+    }
+}
+
+impl IkeKeys {
+    /// The same with a post-quantum pre-shared key in those that protect what comes later (RFC 8784 §3):
+    /// `SK_x = prf+(PPK, SK_x')` for SK_d, SK_pi and SK_pr.
+    pub fn mixed(&self, prf: &dyn PrfAlg, ppk: &Secret) -> Self {
+        let mix = |key: &Secret| prf_plus(prf, ppk.expose(), [key.expose()], key.len());
+        IkeKeys { sk_d: mix(&self.sk_d), sk_pi: mix(&self.sk_pi), sk_pr: mix(&self.sk_pr) }
     }
 }
 

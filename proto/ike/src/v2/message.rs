@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use ravelin_crypto::ikev2::{IkeAlgs, IkeCipher, IkeKeys, MessageKeys};
+use ravelin_crypto::ikev2::{IkeAlgs, IkeCipher, MessageKeys};
 use ravelin_crypto::{BadKey, Forged, SecureRandom};
 use ravelin_types::proposal::IkeSuite;
 use ravelin_types::selector::Side;
@@ -43,11 +43,11 @@ pub(crate) struct Protection {
 
 impl Protection {
     /// Readies the keys; `initiator` says whether we are the original initiator.
-    pub(crate) fn new(keys: &IkeKeys, algs: &IkeAlgs, initiator: bool) -> Result<Self, BadKey> {
+    pub(crate) fn new(keys: MessageKeys, algs: &IkeAlgs, initiator: bool) -> Result<Self, BadKey> {
         let (from_initiator, from_responder) = keys.ciphers(algs)?;
         let (ours, theirs) =
             if initiator { (from_initiator, from_responder) } else { (from_responder, from_initiator) };
-        Ok(Protection { ours, theirs, keys: keys.messages.clone(), fragments: false, parts: Default::default() })
+        Ok(Protection { ours, theirs, keys, fragments: false, parts: Default::default() })
     }
 
     /// The keys, of an IKE SA with these SPIs and algorithms.

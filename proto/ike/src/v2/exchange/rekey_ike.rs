@@ -449,13 +449,14 @@ fn successor(sa: &Established, ends: &Ends, new: New<'_>, core: &mut Core) -> Re
     let missing = Error::NOT_BUILT_IN;
     let algs = IkeAlgs::find(&core.crypto, &suite).ok_or(missing.clone())?;
     // RFC 7296 §2.18: SKEYSEED with the prf of the old IKE SA, all else with that of the new one.
-    let keys = Skeyseed::rekeyed(sa.algs.prf, &sa.keying.sk_d, shared, nonces).derive(&algs, nonces, spi_i, spi_r);
-    let mut protection = Protection::new(&keys, &algs, initiator).map_err(|_| missing)?;
+    let seed = Skeyseed::rekeyed(sa.algs.prf, &sa.keying.sk_d, shared, nonces);
+    let (keys, messages) = seed.derive(&algs, nonces, spi_i, spi_r);
+    let mut protection = Protection::new(messages, &algs, initiator).map_err(|_| missing)?;
     protection.fragments = sa.protection.fragments;
     let serial = core.serial();
     let ends =
         Ends { spi_i, spi_r, initiator, created: core.now, serial, replaces: None, init_key: None, ..ends.clone() };
-    let mut keying = Keying { suite, sk_d: keys.sk_d.clone(), ..sa.keying.clone() };
+    let mut keying = Keying { suite, sk_d: keys.sk_d, ..sa.keying.clone() };
     // SK_d carries on what those before gave.
     if !additional.is_empty() {
         keying.additional = additional;

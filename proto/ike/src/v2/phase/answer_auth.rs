@@ -401,7 +401,7 @@ impl InitAnswered {
         let authenticated = Authenticated::responder(&remote, core).not_after(until);
         answer.extend(reauthentication::notify(&authenticated, core.now));
         let claimed = claimed.identity;
-        let keying = init.keying();
+        let keying = init.take_keying();
         let session = resumption::Origin {
             remote: &remote,
             identities: &identities,

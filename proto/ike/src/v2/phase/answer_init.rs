@@ -16,7 +16,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use ravelin_crypto::ikev2::{IkeAlgs, IkeKeys, Nonces, Skeyseed};
+use ravelin_crypto::ikev2::{IkeAlgs, Nonces, Skeyseed};
 use ravelin_pki::announce::Accepts;
 use ravelin_types::proposal::{IkeSuite, Proposal, ProtocolId};
 use ravelin_types::transform::{PrfId, Transform};
@@ -315,8 +315,9 @@ fn build(
     let nonce_r = core.nonce();
     let (ends, traverses) = ends(spi_i, payloads, encap, datagram, core);
     let nonces = Nonces { initiator: &nonce_i, responder: &nonce_r };
-    let keys: IkeKeys = Skeyseed::initial(algs.prf, &shared, nonces).derive(&algs, nonces, ends.spi_i, ends.spi_r);
-    let mut protection = Protection::new(&keys, &algs, false).map_err(|_| missing)?;
+    let seed = Skeyseed::initial(algs.prf, &shared, nonces);
+    let (keys, messages) = seed.derive(&algs, nonces, ends.spi_i, ends.spi_r);
+    let mut protection = Protection::new(messages, &algs, false).map_err(|_| missing)?;
     // RFC 9329 §7.5: a stream needs none.
     protection.fragments = ends.stream.is_none() && fragmentation::supported(payloads);
 

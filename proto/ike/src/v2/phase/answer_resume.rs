@@ -45,8 +45,8 @@ pub(super) fn build(
     let (ends, traverses) = ends(spi_i, payloads, remote.encap, datagram, core);
     let nonces = Nonces { initiator: &nonce_i, responder: &nonce_r };
     let seed = Skeyseed::resumed(algs.prf, &session.keying.sk_d, nonces);
-    let keys = seed.derive(&algs, nonces, ends.spi_i, ends.spi_r);
-    let mut protection = Protection::new(&keys, &algs, false).map_err(|_| Error::Ticket)?;
+    let (keys, messages) = seed.derive(&algs, nonces, ends.spi_i, ends.spi_r);
+    let mut protection = Protection::new(messages, &algs, false).map_err(|_| Error::Ticket)?;
     protection.fragments = ends.stream.is_none() && fragmentation::supported(payloads);
 
     let mut answer: Vec<Payload> = Nonce::new(nonce_r.as_slice()).map(Payload::Nonce).into_iter().collect();

@@ -439,7 +439,7 @@ impl AuthRequested {
             self.offer.as_ref().filter(|_| elsewhere.is_none()).map(|offer| self.child(offer, &ends, payloads, core));
         let peer = self.peer.as_ref().map_or(&self.remote.remote_id, |id| &id.identity);
         let peer = self.remote.proved(peer);
-        let AuthRequested { remote, wants, init, offer, .. } = *self;
+        let AuthRequested { remote, wants, mut init, offer, .. } = *self;
         let resumed = init.resumed.is_some();
         let until = init.resumed.as_ref().and_then(|session| session.until);
         let asked = policy(offer.as_ref());
@@ -452,7 +452,7 @@ impl AuthRequested {
             Origin {
                 remote,
                 identities,
-                keying: init.keying(),
+                keying: init.take_keying(),
                 algs: init.algs,
                 mobike,
                 cluster,

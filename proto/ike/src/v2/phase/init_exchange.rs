@@ -226,8 +226,8 @@ impl InitExchange {
         }
     }
 
-    /// What is behind the keys, with what was behind those of an IKE SA that is resumed.
-    pub(crate) fn keying(&self) -> Keying {
+    /// What is behind the keys, with what was behind those of an IKE SA that is resumed. SK_d goes on there, and is here no more.
+    pub(crate) fn take_keying(&mut self) -> Keying {
         let (additional, ppk) = match &self.resumed {
             Some(session) => (&session.keying.additional, session.keying.ppk),
             None => (&self.additional, self.ppks.is_used()),
@@ -235,7 +235,7 @@ impl InitExchange {
         Keying {
             suite: self.suite,
             additional: additional.clone(),
-            sk_d: self.keys.sk_d.clone(),
+            sk_d: core::mem::take(&mut self.keys.sk_d),
             ppk,
             full_transcript: self.full_transcript,
         }

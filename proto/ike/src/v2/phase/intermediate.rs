@@ -19,7 +19,7 @@ use alloc::vec::Vec;
 use core::slice;
 
 use ravelin_crypto::KePrivate;
-use ravelin_crypto::ikev2::{IkeKeys, Skeyseed};
+use ravelin_crypto::ikev2::{IkeKeys, MessageKeys, Skeyseed};
 use ravelin_types::Secret;
 use ravelin_types::transform::KeMethod;
 use ravelin_wire::ike::header::ExchangeType;
@@ -229,10 +229,10 @@ impl InitExchange {
         initiator: bool,
     ) -> Result<Option<Protection>, Error> {
         self.next_id += 1;
-        let mut made: Option<IkeKeys> = None;
+        let mut made: Option<(IkeKeys, MessageKeys)> = None;
         for gain in gains {
             let nonces = self.nonces();
-            let sk_d = &made.as_ref().unwrap_or(&self.keys).sk_d;
+            let sk_d = &made.as_ref().map_or(&self.keys, |(keys, _)| keys).sk_d;
             let seed = match &gain {
                 Gain::Shared(shared) => Some(Skeyseed::rekeyed(self.algs.prf, sk_d, slice::from_ref(shared), nonces)),
                 Gain::Ppk(ppk) => ppk.as_ref().map(|ppk| Skeyseed::with_ppk(self.algs.prf, &ppk.secret, sk_d)),
@@ -244,8 +244,8 @@ impl InitExchange {
             }
         }
         // The same keys go on where they are: made anew they would begin with the first IV again.
-        let Some(keys) = made else { return Ok(None) };
-        let protection = Protection::new(&keys, &self.algs, initiator);
+        let Some((keys, messages)) = made else { return Ok(None) };
+        let protection = Protection::new(messages, &self.algs, initiator);
         let mut protection = protection.map_err(|_| Error::NOT_BUILT_IN)?;
         protection.fragments = self.protection.fragments;
         self.keys = keys;

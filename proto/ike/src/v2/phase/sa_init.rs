@@ -431,8 +431,8 @@ impl InitRequested {
                 (session.keying.suite, Vec::new(), algs, Skeyseed::resumed(algs.prf, &session.keying.sk_d, nonces))
             }
         };
-        let keys = seed.derive(&algs, nonces, ends.spi_i, spi_r);
-        let mut protection = Protection::new(&keys, &algs, true).map_err(|_| Error::NOT_BUILT_IN)?;
+        let (keys, messages) = seed.derive(&algs, nonces, ends.spi_i, spi_r);
+        let mut protection = Protection::new(messages, &algs, true).map_err(|_| Error::NOT_BUILT_IN)?;
         protection.fragments = ends.stream.is_none() && fragmentation::supported(payloads);
 
         let unknown_local = ends.local.ip().is_unspecified();

@@ -187,8 +187,9 @@ impl Peer {
         let algs = IkeAlgs::find(&provider(), &SUITE).unwrap();
         self.nonces.1 = nonce_r;
         let nonces = Nonces { initiator: &self.nonces.0, responder: &self.nonces.1 };
-        let keys = Skeyseed::initial(algs.prf, shared, nonces).derive(&algs, nonces, self.spis.0, self.spis.1);
-        let (from_i, from_r) = keys.ciphers(&algs).unwrap();
+        let (keys, messages) =
+            Skeyseed::initial(algs.prf, shared, nonces).derive(&algs, nonces, self.spis.0, self.spis.1);
+        let (from_i, from_r) = messages.ciphers(&algs).unwrap();
         let (ours, theirs) = if self.initiator { (from_i, from_r) } else { (from_r, from_i) };
         self.keys = Some(Keys { algs, keys, ours, theirs });
     }
@@ -197,9 +198,9 @@ impl Peer {
     pub fn rekeyed(&self, began: bool, spis: (IkeSpi, IkeSpi), shared: &Secret, nonces: (Vec<u8>, Vec<u8>)) -> Peer {
         let Keys { algs, keys: old, .. } = self.keys.as_ref().unwrap();
         let both = Nonces { initiator: &nonces.0, responder: &nonces.1 };
-        let keys = Skeyseed::rekeyed(algs.prf, &old.sk_d, std::slice::from_ref(shared), both)
+        let (keys, messages) = Skeyseed::rekeyed(algs.prf, &old.sk_d, std::slice::from_ref(shared), both)
             .derive(algs, both, spis.0, spis.1);
-        let (from_i, from_r) = keys.ciphers(algs).unwrap();
+        let (from_i, from_r) = messages.ciphers(algs).unwrap();
         let (ours, theirs) = if began { (from_i, from_r) } else { (from_r, from_i) };
         Peer {
             initiator: began,
@@ -236,8 +237,9 @@ impl Peer {
         self.nonces.1 = find_nonce(&message.payloads);
         let Keys { algs, keys: old, .. } = old.keys.as_ref().unwrap();
         let nonces = Nonces { initiator: &self.nonces.0, responder: &self.nonces.1 };
-        let keys = Skeyseed::resumed(algs.prf, &old.sk_d, nonces).derive(algs, nonces, self.spis.0, self.spis.1);
-        let (ours, theirs) = keys.ciphers(algs).unwrap();
+        let (keys, messages) =
+            Skeyseed::resumed(algs.prf, &old.sk_d, nonces).derive(algs, nonces, self.spis.0, self.spis.1);
+        let (ours, theirs) = messages.ciphers(algs).unwrap();
         self.keys = Some(Keys { algs: *algs, keys, ours, theirs });
         self.next_id = 1;
     }
@@ -271,8 +273,9 @@ impl Peer {
         peer.init = (request.to_vec(), answer.clone());
         let Keys { algs, keys: old, .. } = self.keys.as_ref().unwrap();
         let nonces = Nonces { initiator: &peer.nonces.0, responder: &peer.nonces.1 };
-        let keys = Skeyseed::resumed(algs.prf, &old.sk_d, nonces).derive(algs, nonces, peer.spis.0, peer.spis.1);
-        let (theirs, ours) = keys.ciphers(algs).unwrap();
+        let (keys, messages) =
+            Skeyseed::resumed(algs.prf, &old.sk_d, nonces).derive(algs, nonces, peer.spis.0, peer.spis.1);
+        let (theirs, ours) = messages.ciphers(algs).unwrap();
         peer.keys = Some(Keys { algs: *algs, keys, ours, theirs });
         (peer, answer)
     }
