@@ -9,6 +9,7 @@
 //! | `ravelin-gone`, `swan-gone` | the same by `ca`, revoked |
 //! | `ravelin-listed`, `swan-listed` | the same by `ca`, and it says that the list is at [`LIST`] |
 //! | `ravelin-answered`, `swan-answered` | the same by `ca`, and it says that a responder of OCSP is at [`RESPONDER`] |
+//! | `swan-user` | issued by `ca` for [`USER`], which no other is for |
 //! | `aa` | an attribute authority, issued by `ca` |
 //! | `stranger`, `ravelin-stranger`, `swan-stranger` | another authority, and the same by it |
 //! | `ca.crl` | the list that revokes those |
@@ -57,6 +58,9 @@ const LIST: &str = "http://127.0.0.1:8880/ca.crl";
 
 /// Where a responder on the host that asks answers.
 const RESPONDER: &str = "http://127.0.0.1:8881";
+
+/// Who is found by a name alone, as EAP-TLS of strongSwan finds its own, and has one certificate.
+const USER: &str = "user.lab";
 
 /// Writes the certificates below `folder`: all into `pki`, those of each side where swanctl seeks them.
 pub fn write(folder: &Path, plan: &Plan, keys: Keys) -> Result<()> {
@@ -110,6 +114,7 @@ fn write_all(folder: &Path, plan: &Plan, kind: Kind) -> Result<()> {
     for (name, authority) in [("ca", &ca), ("sub", &sub), ("stranger", &stranger)] {
         save(name, authority)?;
     }
+    save("swan-user", &ca.peer("user", &[USER], kind))?;
     save("aa", &ca.peer("aa", &[], kind))?;
     let list = ca.crl(&revoked.iter().collect::<Vec<_>>());
     put(&folder.join("pki/ca.crl"), &list)?;
