@@ -42,7 +42,7 @@ fn no_kernel() -> Option<String> {
 fn main() -> ExitCode {
     let program = Program::this();
     if !program.lists() && std::env::var_os(INSIDE).is_none() {
-        return ExitCode::from(u8::from(!again_inside(INSIDE, &program.arguments())));
+        return ExitCode::from(u8::from(again_inside(INSIDE, &program.arguments()) == Outcome::Failed));
     }
     program.run(PLANES.into_iter().flat_map(|(plane, missing, pair)| {
         // What a list is made of outside says nothing about the namespace.

@@ -2,9 +2,11 @@
 
 use std::process::{Command, Stdio};
 
+use crate::program::Outcome;
+
 /// Runs this program again with these arguments, as root of a namespace of its own; by `mark` in its environment it knows that
-/// it is inside. Whether it succeeded: also where no namespace can be asked for, which is said.
-pub fn again_inside(mark: &str, arguments: &[&str]) -> bool {
+/// it is inside. Skipped where there is no `unshare` to ask for one, which is said.
+pub fn again_inside(mark: &str, arguments: &[&str]) -> Outcome {
     // As root a user namespace is not needed, and the limit of buffers can be passed only without.
     let root = rustix::process::geteuid().is_root();
     let unshare: &[&str] = if root { &["--net", "--"] } else { &["--user", "--map-root-user", "--net", "--"] };
@@ -15,10 +17,10 @@ pub fn again_inside(mark: &str, arguments: &[&str]) -> bool {
     command.args(unshare).arg(program).args(arguments);
     command.env(mark, "1").env("PATH", format!("{path}:/usr/sbin:/sbin")).stdin(Stdio::null());
     match command.status() {
-        Ok(status) => status.success(),
+        Ok(status) => Outcome::when(status.success()),
         Err(error) => {
             println!("SKIPPED: no namespaces: {error}");
-            true
+            Outcome::Skipped
         }
     }
 }
