@@ -59,7 +59,8 @@ pub(crate) struct Core {
     pub(crate) config: Arc<Config>,
     /// The remotes and policies of `config`, each shared with the SAs that are made of it.
     remotes: Vec<Arc<Remote>>,
-    policies: Vec<Arc<ChildPolicy>>,
+    /// By the remote that they are for, in their order: a peer has few, the configuration may have very many.
+    policies: BTreeMap<String, Vec<Arc<ChildPolicy>>>,
     /// By name and by number, since there may be very many: what is wanted of a remote is of the entry that initiates, where
     /// it has one for each version.
     named: BTreeMap<String, Vec<Arc<Remote>>>,
@@ -131,7 +132,7 @@ impl Core {
         let mut core = Core {
             config: Arc::default(),
             remotes: Vec::new(),
-            policies: Vec::new(),
+            policies: BTreeMap::new(),
             named: BTreeMap::new(),
             numbered: BTreeMap::new(),
             offers: Offers::default(),
@@ -180,12 +181,18 @@ impl Core {
     /// Takes another configuration; SAs keep what they were made of.
     pub(crate) fn configure(&mut self, config: Arc<Config>) {
         self.remotes = config.remotes.iter().cloned().map(Arc::new).collect();
-        self.policies = config.policies.iter().cloned().map(Arc::new).collect();
         self.named.clear();
         for remote in &self.remotes {
             self.named.entry(remote.name.clone()).or_default().push(remote.clone());
         }
-        self.numbered = self.policies.iter().rev().map(|child| (child.policy.id, child.clone())).collect();
+        (self.policies, self.numbered) = Default::default();
+        for child in config.policies.iter().cloned().map(Arc::new) {
+            self.numbered.entry(child.policy.id).or_insert_with(|| child.clone());
+            self.policies.entry(child.remote.clone()).or_default().push(child);
+        }
+        for of_one in self.policies.values_mut() {
+            of_one.sort_by_key(|child| (child.policy.priority, child.policy.id));
+        }
         if self.config.pools != config.pools {
             self.addresses.configure(&config.pools);
         }
@@ -203,9 +210,9 @@ impl Core {
         &self.remotes
     }
 
-    /// The policies, in the order of the configuration.
-    pub(crate) fn policies(&self) -> &[Arc<ChildPolicy>] {
-        &self.policies
+    /// The policies for the remote of this name, the one that counts most first.
+    pub(crate) fn policies_of(&self, remote: &str) -> &[Arc<ChildPolicy>] {
+        self.policies.get(remote).map_or(&[], Vec::as_slice)
     }
 
     /// The remote of this name; the entry that initiates, where it has one for each version.

@@ -14,7 +14,8 @@ use ravelin_wire::ip::transport::has_ports;
 
 use super::offer::mode_name;
 use crate::address::Inside;
-use crate::config::ChildPolicy;
+use crate::config::{ChildPolicy, Remote};
+use crate::context::Core;
 use crate::error::{Disagreement, Error};
 use crate::explain::Part;
 use crate::ike_sa::Ends;
@@ -68,11 +69,8 @@ pub(crate) struct Found {
 
 /// The policies of a remote that this peer may use, in the order in which the SPD consults them. RFC 4301 §4.4.1.1: the
 /// name of an entry is matched with the identity that the peer proved to have.
-pub(crate) fn candidates(policies: &[Arc<ChildPolicy>], (remote, peer): (&str, &Identity)) -> Vec<Arc<ChildPolicy>> {
-    let theirs = policies.iter().filter(|child| child.remote == remote && child.is_for(peer));
-    let mut policies: Vec<_> = theirs.cloned().collect();
-    policies.sort_by_key(|child| (child.policy.priority, child.policy.id));
-    policies
+pub(crate) fn candidates(remote: &Remote, peer: &Identity, core: &Core) -> Vec<Arc<ChildPolicy>> {
+    core.policies_of(&remote.name).iter().filter(|child| child.is_for(peer)).cloned().collect()
 }
 
 /// The policy for what is wanted: the mode asked for comes before the other, and within a mode a policy that takes the

@@ -60,7 +60,7 @@ impl ChildAnswer {
                 *policy = Some(old.policy.policy.id);
                 vec![core.policy(old.policy.policy.id).unwrap_or_else(|| old.policy.clone())]
             }
-            None => candidates(core.policies(), (&remote.name, peer)),
+            None => candidates(remote, peer, core),
         };
         let found = find(&policies, &wanted, &inside, ends)?;
         old.map_or(Ok(()), |old| wanted.replaces(old, &found, ends))?;

@@ -93,8 +93,7 @@ fn lets(remote: &Remote, own: IpAddr) -> bool {
 pub(crate) fn own(remote: &Remote, ends: &Ends, core: &Core) -> Vec<IpAddr> {
     let local = ends.local.ip();
     let inside = core.inside(ends, remote);
-    let policies = core.policies().iter().filter(|child| child.remote == remote.name);
-    let networks = policies.map(|child| child.selectors(&inside).0);
+    let networks = core.policies_of(&remote.name).iter().map(|child| child.selectors(&inside).0);
     let networks = networks.filter(|selectors| selectors.iter().all(|ts| ts.addresses() != (local..=local)));
     let networks: Vec<_> = networks.flatten().map(|ts| ts.addresses()).filter(|network| !is_all(network)).collect();
     let is_outside = |own: &IpAddr| !networks.iter().any(|network| network.contains(own));

@@ -131,7 +131,7 @@ fn answer(
         return Err(Disagreement::new(Part::ChildProposal, theirs, vec![]).into());
     };
     let wanted = Wanted::of(mode == Mode::Transport, sent, originals(payloads, true), false, ends);
-    let theirs = candidates(core.policies(), (&session.remote.name, &session.identities.1));
+    let theirs = candidates(&session.remote, &session.identities.1, core);
     let found = find(&theirs, &wanted, &core.inside(ends, &session.remote), ends)?;
     place.policy = Some(found.policy.policy.id);
     let words = |mode| vec![mode_name(mode).to_string()];
