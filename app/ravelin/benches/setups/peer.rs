@@ -177,7 +177,7 @@ impl Drop for Daemon {
 
 /// Its process ID has one place, so each gets a folder of its own there.
 fn strongswan(host: Host, folder: &Path, load: &Load) -> Command {
-    let protection = if load.strangers { "" } else { "charon.dos_protection = no\n" };
+    let protection = if load.strangers { "" } else { "charon {\n  dos_protection = no\n}\n" };
     fs::write(folder.join("strongswan.conf"), STRONGSWAN_CONF.to_owned() + protection).unwrap();
     let mut command = host.command("unshare -m sh -ec");
     command.arg(format!("mount --bind {} /run; exec {CHARON}", folder.join("run").display()));
