@@ -350,12 +350,20 @@ impl Connection {
 
     /// Reads what is there, up to one packet of the largest size. `false`: the connection is over.
     fn fill(&mut self) -> bool {
-        let mut chunk = Zeroizing::new([0; 16 * 1024]);
+        let mut chunk = [0; 16 * 1024];
         let bound = packet::framed(crate::limits::MAX_PACKET);
         while self.input.len() < bound {
-            match self.socket.read(&mut *chunk) {
+            match self.socket.read(&mut chunk) {
                 Ok(0) => return false,
-                Ok(len) => self.append(chunk.get(..len).unwrap_or_default()),
+                Ok(len) => {
+                    let (read, rest) = chunk.split_at_mut(len);
+                    self.append(read);
+                    read.zeroize();
+                    // What comes behind a short one makes the socket ready again.
+                    if !rest.is_empty() {
+                        return true;
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => return false,

@@ -7,10 +7,9 @@ use std::thread::JoinHandle;
 
 use ravelin_engine::Engine;
 use ravelin_inbox::{IkeSender, Wake};
-use ravelin_types::Spi;
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp, SaStatus};
 use ravelin_types::policy::{Domain, PolicyId};
-use ravelin_types::sa::{Direction, SaId, SaParams};
+use ravelin_types::sa::{Direction, SaId};
 
 use crate::busy::{Busy, Places};
 use crate::config::{SEALED_EXCESS, TunConfig};
@@ -39,6 +38,20 @@ pub(crate) struct Crew {
     /// Who has which SA.
     owners: BTreeMap<SaId, usize>,
     _threads: Threads,
+}
+
+/// What a worker says of an operation, when it has carried it out.
+type Applied = Receiver<Result<(), DataPlaneError>>;
+
+/// SAs, each with the worker who has it; `None`: nobody.
+type Owners = Vec<(SaId, Option<usize>)>;
+
+/// An operation that was handed over, or why it was not.
+pub(crate) struct Posted {
+    /// Who answers; `None`: there is nothing to wait for.
+    answer: Result<Option<(&'static str, Applied)>, DataPlaneError>,
+    /// Who had the SAs before.
+    before: Owners,
 }
 
 /// Where the workers work. Devices and sockets are by worker.
@@ -126,66 +139,92 @@ impl Crew {
 
     /// Applies an operation to all workers of both directions; when one refuses, the others go `back`.
     pub(crate) fn apply_to_all(&mut self, op: &DataPlaneOp, back: &DataPlaneOp) -> Result<(), DataPlaneError> {
-        let results = self.ask_all(|answer| Request::Apply(Box::new(op.clone()), answer));
+        let results = self.ask_all(|answer| Request::Apply(Box::new(op.clone()), Some(answer)));
         let Some(error) = results.iter().find_map(|result| result.as_ref().err().cloned()) else { return Ok(()) };
         for (half, _) in self.halves().zip(&results).filter(|(_, result)| result.is_ok()) {
-            if let Err(error) = half.apply(back) {
+            if let Err(error) = wait(half.name, half.post(back)).flatten() {
                 tracing::error!("a policy is in one half of the engine only: {error}");
             }
         }
         Err(error)
     }
 
-    /// Tells who will have an inbound SA that it is on offer.
-    pub(crate) fn offer_sa(&mut self, spi: Spi, op: &DataPlaneOp) -> Result<(), DataPlaneError> {
-        let owner = self.deal.spi(spi);
-        self.half(Direction::Inbound, owner).apply(op)
-    }
-
-    /// Adds an SA of a policy of this domain where it belongs.
-    pub(crate) fn add_sa(&mut self, sa: &SaParams, domain: Domain, op: &DataPlaneOp) -> Result<(), DataPlaneError> {
-        let owner = match sa.direction {
-            Direction::Outbound => self.deal.policy(sa.policy, domain),
-            Direction::Inbound => self.deal.inbound(sa),
+    /// Hands an operation over to the worker whom it concerns, who has it before any packet that comes from now on. `domain` is that of
+    /// the policy that it is for. [`Crew::settle`] says what came of it; those of changes of policies go by [`Crew::apply_to_all`].
+    pub(crate) fn post(&mut self, op: &DataPlaneOp, domain: Domain) -> Posted {
+        let (direction, owner, moves) = match self.addressee(op, domain) {
+            Ok(addressee) => addressee,
+            Err(error) => return Posted { answer: Err(error), before: Vec::new() },
         };
-        // One of that name that another worker has is not his to refuse.
-        if self.owners.get(&sa.id()).is_some_and(|has| *has != owner) {
-            return Err(DataPlaneError::Exists(sa.id()));
-        }
-        self.half(sa.direction, owner).apply(op)?;
-        self.owners.insert(sa.id(), owner);
-        Ok(())
-    }
-
-    /// Applies an operation on one SA.
-    pub(crate) fn apply_to_sa(&mut self, id: SaId, op: &DataPlaneOp) -> Result<(), DataPlaneError> {
-        let owner = *self.owners.get(&id).ok_or(DataPlaneError::NoSuchSa(id))?;
-        let moved = match op {
-            DataPlaneOp::MoveSa { dst, .. } => SaId { dst: *dst, ..id },
-            _ => id,
+        let before = moves.iter().map(|(id, _)| (*id, self.owners.get(id).copied())).collect();
+        self.note_owners(moves);
+        let half = self.half(direction, owner);
+        let answer = match op {
+            // Who has the SA refuses neither. An offer is read with the next packet, and that is in time.
+            DataPlaneOp::OfferSa(_) => half.leave(Request::Apply(Box::new(op.clone()), None)).map(|()| None),
+            DataPlaneOp::DeleteSa(_) => half.tell(Request::Apply(Box::new(op.clone()), None)).map(|()| None),
+            _ => Ok(Some((half.name, half.post(op)))),
         };
-        if self.owners.get(&moved).is_some_and(|has| *has != owner) {
-            return Err(DataPlaneError::Exists(moved));
-        }
-        self.half(id.direction, owner).apply(op)?;
-        if moved != id || matches!(op, DataPlaneOp::DeleteSa(_)) {
-            self.owners.remove(&id);
-        }
-        if moved != id {
-            self.owners.insert(moved, owner);
-        }
-        Ok(())
+        Posted { answer, before }
     }
 
-    /// No SA will come for the acquire of a policy of this domain.
-    pub(crate) fn fail_acquire(
-        &mut self,
-        id: PolicyId,
-        domain: Domain,
-        op: &DataPlaneOp,
-    ) -> Result<(), DataPlaneError> {
-        let owner = self.deal.policy(id, domain);
-        self.half(Direction::Outbound, owner).apply(op)
+    /// What came of an operation that was handed over.
+    pub(crate) fn settle(&mut self, posted: Posted) -> Result<(), DataPlaneError> {
+        let Posted { answer, before } = posted;
+        let result = answer.and_then(|asked| asked.map_or(Ok(()), |(name, answer)| wait(name, answer)?));
+        result.inspect_err(|_| self.note_owners(before))
+    }
+
+    /// Whom an operation goes to, and who has which SA then.
+    fn addressee(&self, op: &DataPlaneOp, domain: Domain) -> Result<(Direction, usize, Owners), DataPlaneError> {
+        match op {
+            DataPlaneOp::OfferSa(spi) => Ok((Direction::Inbound, self.deal.spi(*spi), Vec::new())),
+            DataPlaneOp::FailAcquire(policy) => {
+                Ok((Direction::Outbound, self.deal.policy(*policy, domain), Vec::new()))
+            }
+            DataPlaneOp::AddSa(sa) => {
+                let owner = match sa.direction {
+                    Direction::Outbound => self.deal.policy(sa.policy, domain),
+                    Direction::Inbound => self.deal.inbound(sa),
+                };
+                self.check_name(sa.id(), owner)?;
+                Ok((sa.direction, owner, vec![(sa.id(), Some(owner))]))
+            }
+            DataPlaneOp::MoveSa { id, dst, .. } => {
+                let (owner, moved) = (self.owner(*id)?, SaId { dst: *dst, ..*id });
+                self.check_name(moved, owner)?;
+                Ok((id.direction, owner, vec![(*id, None), (moved, Some(owner))]))
+            }
+            DataPlaneOp::DeleteSa(id) => Ok((id.direction, self.owner(*id)?, vec![(*id, None)])),
+            DataPlaneOp::SetMtu { id, .. } | DataPlaneOp::SkipNumbers { id, .. } | DataPlaneOp::TellUse(id) => {
+                Ok((id.direction, self.owner(*id)?, Vec::new()))
+            }
+            DataPlaneOp::AddPolicy(_)
+            | DataPlaneOp::DeletePolicy(_)
+            | DataPlaneOp::AddInterface(_)
+            | DataPlaneOp::DeleteInterface(_) => Err(DataPlaneError::Invalid("this concerns all workers".into())),
+        }
+    }
+
+    fn owner(&self, id: SaId) -> Result<usize, DataPlaneError> {
+        self.owners.get(&id).copied().ok_or(DataPlaneError::NoSuchSa(id))
+    }
+
+    /// One of that name that another worker has is not the owner's to refuse.
+    fn check_name(&self, id: SaId, owner: usize) -> Result<(), DataPlaneError> {
+        match self.owners.get(&id).is_some_and(|has| *has != owner) {
+            true => Err(DataPlaneError::Exists(id)),
+            false => Ok(()),
+        }
+    }
+
+    fn note_owners(&mut self, owners: Owners) {
+        for (id, owner) in owners {
+            match owner {
+                Some(owner) => self.owners.insert(id, owner),
+                None => self.owners.remove(&id),
+            };
+        }
     }
 
     /// Whether this worker seals for the policy.
@@ -263,17 +302,25 @@ impl Half {
         (Half { name, requests, wake }, received)
     }
 
-    fn apply(&mut self, op: &DataPlaneOp) -> Result<(), DataPlaneError> {
-        let answer = self.begin(|answer| Request::Apply(Box::new(op.clone()), answer));
-        wait(self.name, answer)?
+    fn post(&mut self, op: &DataPlaneOp) -> Applied {
+        self.begin(|answer| Request::Apply(Box::new(op.clone()), Some(answer)))
     }
 
     /// Sends a request. The answer does not come where the thread has ended.
     fn begin<T>(&mut self, request: impl FnOnce(Sender<T>) -> Request) -> Receiver<T> {
         let (answer, answered) = channel();
-        let _ = self.requests.send(request(answer));
-        self.wake.set();
+        let _ = self.tell(request(answer));
         answered
+    }
+
+    /// Sends a request that has no answer.
+    fn tell(&mut self, request: Request) -> Result<(), DataPlaneError> {
+        self.leave(request).inspect(|()| self.wake.set())
+    }
+
+    /// Leaves a request for the next time that the thread wakes.
+    fn leave(&mut self, request: Request) -> Result<(), DataPlaneError> {
+        self.requests.send(request).map_err(|_| ended(self.name))
     }
 }
 
@@ -285,7 +332,11 @@ impl Drop for Half {
 }
 
 fn wait<T>(name: &str, answer: Receiver<T>) -> Result<T, DataPlaneError> {
-    answer.recv().map_err(|_| DataPlaneError::System(format!("the {name} thread has ended; restart the daemon")))
+    answer.recv().map_err(|_| ended(name))
+}
+
+fn ended(name: &str) -> DataPlaneError {
+    DataPlaneError::System(format!("the {name} thread has ended; restart the daemon"))
 }
 
 /// The threads that carry packets. Dropping it awaits their end.

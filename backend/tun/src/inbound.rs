@@ -27,7 +27,7 @@ use crate::devices::Devices;
 use crate::intake::{Intake, first_word};
 use crate::opener::Opener;
 use crate::parcel::{Parcel, Parcels};
-use crate::shared::{Clock, HalfCounters, Report, Reporter, Request};
+use crate::shared::{Clock, HalfCounters, Report, Reporter, Request, tell};
 use crate::slots::{BATCH, FRONT, Slots};
 use crate::sockets::{Sockets, Use};
 use crate::streams::Streams;
@@ -189,7 +189,7 @@ impl InboundHalf {
                     if done.is_ok() {
                         self.intake.follow(&op, now);
                     }
-                    _ = answer.send(done);
+                    tell(answer, done);
                 }
                 Request::Device(domain, device) => self.intake.opener.devices.set(domain, device),
                 Request::List(answer) => _ = answer.send(self.intake.opener.engine.list()),

@@ -29,7 +29,7 @@ use crate::keepalive::Keepalives;
 use crate::mail::Mail;
 use crate::offload::{Splitter, VnetHeader};
 use crate::path::TooBig;
-use crate::shared::{Clock, HalfCounters, Report, Reporter, Request};
+use crate::shared::{Clock, HalfCounters, Report, Reporter, Request, tell};
 use crate::slots::{BATCH, FRONT, Slots};
 use crate::sockets::Sockets;
 use crate::streams::Streams;
@@ -227,8 +227,7 @@ impl OutboundHalf {
                     let now = self.clock.now();
                     let result = self.engine.apply(&op, now);
                     let done = result.is_ok();
-                    // An answer nobody waits for any more is not missed.
-                    let _ = answer.send(result);
+                    tell(answer, result);
                     if done {
                         self.follow(&op, now);
                     }

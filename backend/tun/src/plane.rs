@@ -15,14 +15,14 @@ use ravelin_types::interface::Interface;
 use ravelin_types::options::{Offload, Processors, SaOptions};
 use ravelin_types::policy::{Action, Domain, Policy, PolicyId, Protection};
 use ravelin_types::record::Store;
-use ravelin_types::sa::{Direction, SaId};
+use ravelin_types::sa::{Direction, SaId, SaParams};
 use ravelin_types::{Carrier, IkeSpi, Spi, Way};
 use ravelin_wire::udp_encap::NON_ESP_MARKER;
 use rustix::event::epoll;
 
 use crate::capture::Capture;
 use crate::config::{TunConfig, check_device};
-use crate::crew::{Crew, Station};
+use crate::crew::{Crew, Posted, Station};
 use crate::deal::SINGLE;
 use crate::device::Device;
 use crate::error::Error;
@@ -258,6 +258,16 @@ impl TunDataPlane {
         result
     }
 
+    /// Carries out operations that are not about policies or interfaces, and waits for the threads once. What came of each.
+    pub fn apply_each(&mut self, ops: &[DataPlaneOp]) -> Vec<Result<(), DataPlaneError>> {
+        let post = |op| {
+            self.streams.note(op);
+            self.post(op)
+        };
+        let posted: Vec<Posted> = ops.iter().map(post).collect();
+        posted.into_iter().map(|posted| self.crew.settle(posted)).collect()
+    }
+
     /// Carries out one operation without waiting for the packet filter. Where that has to follow, the number of the change: by
     /// it [`TunDataPlane::poll_settled`] tells that the filter has it. Until then packets of a new policy may not be captured yet,
     /// and those of one that is gone are dropped.
@@ -333,21 +343,26 @@ impl TunDataPlane {
                 self.policies.remove(id);
                 Ok(())
             }
-            DataPlaneOp::OfferSa(spi) => self.crew.offer_sa(*spi, op),
-            DataPlaneOp::AddSa(params) => self.crew.add_sa(params, self.domain(params.policy), op),
-            DataPlaneOp::FailAcquire(policy) => self.crew.fail_acquire(*policy, self.domain(*policy), op),
             DataPlaneOp::AddInterface(interface) => self.add_interface(interface),
             DataPlaneOp::DeleteInterface(domain) => {
                 self.interfaces.remove(domain);
                 self.crew.give_device(*domain, None);
                 Ok(())
             }
-            DataPlaneOp::DeleteSa(id)
-            | DataPlaneOp::MoveSa { id, .. }
-            | DataPlaneOp::SetMtu { id, .. }
-            | DataPlaneOp::SkipNumbers { id, .. }
-            | DataPlaneOp::TellUse(id) => self.crew.apply_to_sa(*id, op),
+            _ => {
+                let posted = self.post(op);
+                self.crew.settle(posted)
+            }
         }
+    }
+
+    /// Hands an operation that is not about a policy or an interface over to the thread that it concerns.
+    fn post(&mut self, op: &DataPlaneOp) -> Posted {
+        let domain = match op {
+            DataPlaneOp::AddSa(SaParams { policy, .. }) | DataPlaneOp::FailAcquire(policy) => self.domain(*policy),
+            _ => Domain::default(),
+        };
+        self.crew.post(op, domain)
     }
 
     /// Makes a virtual interface, up and without an address. It vanishes with the last half that lets it go.

@@ -31,8 +31,8 @@ impl Clock {
 
 /// What the daemon's thread asks of a half.
 pub(crate) enum Request {
-    /// Carry out an operation.
-    Apply(Box<DataPlaneOp>, Sender<Result<(), DataPlaneError>>),
+    /// Carry out an operation, and say what came of it where somebody waits.
+    Apply(Box<DataPlaneOp>, Option<Sender<Result<(), DataPlaneError>>>),
     /// Work with this device for the packets of the domain, or with none.
     Device(Domain, Option<Arc<Device>>),
     /// List the SAs.
@@ -98,6 +98,16 @@ impl Reporter {
         if sent {
             self.ready.set();
         }
+    }
+}
+
+/// Says what came of an operation to whoever waits for it.
+pub(crate) fn tell(answer: Option<Sender<Result<(), DataPlaneError>>>, result: Result<(), DataPlaneError>) {
+    match (answer, result) {
+        // An answer nobody waits for any more is not missed.
+        (Some(answer), result) => _ = answer.send(result),
+        (None, Err(error)) => tracing::warn!("the data plane refused an operation: {error}"),
+        (None, Ok(())) => {}
     }
 }
 

@@ -50,11 +50,12 @@ impl Worker {
             moved = 0;
             if ready.has(0) {
                 wake.clear();
-                let stop = outbound.as_mut().is_some_and(|half| !half.serve())
-                    || inbound.as_mut().is_some_and(|half| !half.serve());
-                if stop {
-                    return;
-                }
+            }
+            // Whatever it woke for: some requests are left here without a sign, to be known before the next packet.
+            let stop = outbound.as_mut().is_some_and(|half| !half.serve())
+                || inbound.as_mut().is_some_and(|half| !half.serve());
+            if stop {
+                return;
             }
             if let Some(half) = &mut outbound {
                 if ready.part(1, outbound_from).any() {

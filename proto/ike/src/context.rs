@@ -253,6 +253,17 @@ impl Core {
         self.outputs.pop_front()
     }
 
+    /// The next decision if it is an operation.
+    pub(crate) fn pop_apply(&mut self) -> Option<(OpId, DataPlaneOp)> {
+        match self.outputs.pop_front()? {
+            Output::Apply(id, op) => Some((id, op)),
+            other => {
+                self.outputs.push_front(other);
+                None
+            }
+        }
+    }
+
     /// A Child SA is not up after all: if nobody has heard that it is, nobody will.
     pub(crate) fn take_back_up(&mut self, of: Spi) {
         let tells = |output: &Output| matches!(output, Output::Event(Event::ChildUp { inbound, .. }) if *inbound == of);

@@ -19,7 +19,7 @@ use core::net::SocketAddr;
 use ravelin_crypto::{CryptoProvider, SecureRandom};
 #[cfg(feature = "ikev1")]
 use ravelin_types::Carrier;
-use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, Flow};
+use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, DataPlaneOp, Flow};
 use ravelin_types::policy::PolicyId;
 use ravelin_types::sa::SaId;
 use ravelin_types::{IkeSpi, Instant, Secret, Spi, Way};
@@ -118,6 +118,11 @@ impl Endpoint {
             let names = self.core.hosts.due().map(|at| Deadline { at, timer: "names of hosts" });
             Output::Wait(sas.into_iter().chain(names).min_by_key(|deadline| deadline.at))
         })
+    }
+
+    /// The next decision if it is an operation for the data plane: whoever hands one over may take those behind it along.
+    pub fn poll_apply(&mut self) -> Option<(OpId, DataPlaneOp)> {
+        self.core.pop_apply()
     }
 
     /// Every IKE SA, half-open ones included.

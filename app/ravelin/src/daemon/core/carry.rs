@@ -19,20 +19,18 @@ impl<P: Plane> Core<P> {
     /// Carries out what the endpoint decided, until it has nothing more to say.
     pub(super) fn pump(&mut self, now: Instant) {
         for _ in 0..MAX_OUTPUTS {
-            let output = match self.endpoint.poll() {
+            match self.endpoint.poll() {
                 Output::Wait(deadline) => {
                     self.tell_changes();
                     self.deadline = deadline.map(|deadline| deadline.at);
                     return;
                 }
-                output => output,
-            };
-            if let Output::Apply(id, op) = &output
-                && let Err(error) = self.live_before(op)
-            {
-                self.refused(*id, op, error, now);
-            } else if let Some(output) = self.behind.hold(output) {
-                self.act_on(output, now);
+                Output::Apply(id, op) => self.apply_from((id, op), now),
+                output => {
+                    if let Some(output) = self.behind.hold(output) {
+                        self.act_on(output, now);
+                    }
+                }
             }
         }
         // The endpoint would be called again at once; what it has to say is not lost.
@@ -66,25 +64,56 @@ impl<P: Plane> Core<P> {
         }
     }
 
+    /// Carries out an operation and those right behind it in one go: both SAs of a Child SA are waited for once.
+    fn apply_from(&mut self, first: (OpId, DataPlaneOp), now: Instant) {
+        let mut ids = Vec::new();
+        let mut ops = Vec::new();
+        let mut next = Some(first);
+        while let Some((id, op)) = next {
+            if let Err(error) = self.live_before(&op) {
+                self.refused(id, &op, error, now);
+            } else if let Some(Output::Apply(id, op)) = self.behind.hold(Output::Apply(id, op)) {
+                self.note_op(&op);
+                ids.push(id);
+                ops.push(op);
+            }
+            next = self.endpoint.poll_apply();
+        }
+        let results = self.plane.apply_each(&ops);
+        for ((id, op), result) in ids.into_iter().zip(&ops).zip(results) {
+            self.applied(id, op, result, now);
+        }
+    }
+
+    /// An operation is about to be carried out: what is to be read before.
+    fn note_op(&mut self, op: &DataPlaneOp) {
+        self.note_last_counters(op);
+        self.note_last_traffic(op);
+        if let DataPlaneOp::DeleteSa(sa) = op
+            && self.is_watched()
+        {
+            let pair = self.pair_of(*sa);
+            self.note_deleted(&[*sa], &pair);
+        }
+        self.learn_sa(op);
+    }
+
+    fn applied(&mut self, id: OpId, op: &DataPlaneOp, result: Result<(), DataPlaneError>, now: Instant) {
+        match result {
+            Ok(()) => {
+                self.live_after(op, true);
+                self.endpoint.handle(Input::Done(id, Ok(()).into()), now);
+            }
+            Err(error) => self.refused(id, op, error, now),
+        }
+    }
+
     fn act_on(&mut self, output: Output, now: Instant) {
         match output {
             Output::Apply(id, op) => {
-                self.note_last_counters(&op);
-                self.note_last_traffic(&op);
-                if let DataPlaneOp::DeleteSa(sa) = &op
-                    && self.is_watched()
-                {
-                    let pair = self.pair_of(*sa);
-                    self.note_deleted(&[*sa], &pair);
-                }
-                self.learn_sa(&op);
-                match self.plane.apply(&op) {
-                    Ok(()) => {
-                        self.live_after(&op, true);
-                        self.endpoint.handle(Input::Done(id, Ok(()).into()), now);
-                    }
-                    Err(error) => self.refused(id, &op, error, now),
-                }
+                self.note_op(&op);
+                let result = self.plane.apply(&op);
+                self.applied(id, &op, result, now);
             }
             Output::Ask(id, question) => self.asked.push((id, question, self.model.certificates().papers())),
             Output::Transmit(transmit) => self.transmit(&transmit, now),

@@ -48,6 +48,11 @@ pub trait Plane: DataPlane {
     /// Carries out operations in order; on an error those before its index are in force.
     fn apply_all(&mut self, ops: &[DataPlaneOp]) -> Result<(), (usize, DataPlaneError)>;
 
+    /// Carries out operations on SAs, each whatever becomes of the others. What came of each.
+    fn apply_each(&mut self, ops: &[DataPlaneOp]) -> Vec<Result<(), DataPlaneError>> {
+        ops.iter().map(|op| self.apply(op)).collect()
+    }
+
     /// The address from which packets to `remote` would leave now.
     fn source_towards(&mut self, remote: IpAddr) -> Option<IpAddr>;
 

@@ -59,6 +59,10 @@ impl Plane for TunDataPlane {
         TunDataPlane::apply_all(self, ops)
     }
 
+    fn apply_each(&mut self, ops: &[DataPlaneOp]) -> Vec<Result<(), DataPlaneError>> {
+        TunDataPlane::apply_each(self, ops)
+    }
+
     fn begin(&mut self, op: &DataPlaneOp) -> Result<Option<u64>, DataPlaneError> {
         TunDataPlane::begin(self, op)
     }
