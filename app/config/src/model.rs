@@ -12,6 +12,7 @@ mod interfaces;
 pub mod keyed;
 mod keys;
 mod loaded;
+mod policies;
 mod pools;
 mod ppk;
 mod reload;
@@ -23,6 +24,7 @@ mod xauth;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -39,6 +41,7 @@ pub use self::error::ModelError;
 use self::keyed::Keyed;
 use self::keys::Auth;
 pub use self::loaded::Misfit;
+use self::policies::Policies;
 pub use self::remote::RemoteEntry;
 use crate::papers::{Database, PaperError};
 use crate::secret;
@@ -53,11 +56,9 @@ const AUTOMATIC_PRIORITY: PriorityLevel = PriorityLevel::High;
 /// Policies and remotes.
 #[derive(Clone, Debug)]
 pub struct Model {
-    policies: BTreeMap<PolicyId, PolicyEntry>,
-    /// The numbers of the policies by their names.
-    names: BTreeMap<String, PolicyId>,
-    /// By name and version.
-    remotes: BTreeMap<(String, u8), RemoteEntry>,
+    policies: Policies,
+    /// By name and version; a copy shares the entries.
+    remotes: BTreeMap<(String, u8), Arc<RemoteEntry>>,
     /// Policies whose keys do not come from IKE.
     keyed: BTreeMap<PolicyId, Keyed>,
     /// What scripts of setkey(8) have added, from which some of those are made.
@@ -65,9 +66,11 @@ pub struct Model {
     /// Virtual interfaces that are there without policies, by name.
     interfaces: BTreeMap<String, Interface>,
     /// Secrets that were loaded, by name.
-    secrets: BTreeMap<String, SharedSecret>,
+    secrets: BTreeMap<String, Arc<SharedSecret>>,
     /// The keys among them, as remotes hold them.
     keyring: Arc<[OwnedKey]>,
+    /// The post-quantum pre-shared keys among them, each with its name.
+    ppks: Arc<[(Identity, Secret)]>,
     /// Internal addresses for peers, by name.
     pools: BTreeMap<String, PoolSpec>,
     /// The passwords among them.
@@ -124,14 +127,14 @@ impl Model {
     /// The same, where the numbers below `first` belong to somebody else.
     pub fn numbered_from(first: u32) -> Self {
         let mut model = Model {
-            policies: BTreeMap::new(),
-            names: BTreeMap::new(),
+            policies: Policies::default(),
             remotes: BTreeMap::new(),
             keyed: BTreeMap::new(),
             setkey: setkey::Tables::default(),
             interfaces: BTreeMap::new(),
             secrets: BTreeMap::new(),
             keyring: Arc::from([]),
+            ppks: Arc::from([]),
             pools: BTreeMap::new(),
             accounts: Accounts::default(),
             found: BTreeMap::new(),
@@ -181,8 +184,7 @@ impl Model {
         };
         let id = PolicyId(self.next_id);
         self.next_id += 1;
-        self.names.insert(name.to_owned(), id);
-        self.policies.insert(id, PolicyEntry { id, spec, domain: Domain::default(), automatic: true, at: Vec::new() });
+        self.policies.insert(PolicyEntry { id, spec, domain: Domain::default(), automatic: true, at: Vec::new() });
     }
 
     /// Adds a policy under a new number.
@@ -199,8 +201,7 @@ impl Model {
         self.check_remote(&spec)?;
         let domain = self.domain_of(self.interface_of(&spec))?;
         let id = self.new_id()?;
-        self.names.insert(spec.name.clone(), id);
-        self.policies.insert(id, PolicyEntry { id, spec, domain, automatic: false, at: Vec::new() });
+        self.policies.insert(PolicyEntry { id, spec, domain, automatic: false, at: Vec::new() });
         Ok(id)
     }
 
@@ -212,7 +213,7 @@ impl Model {
         let ids: Vec<PolicyId> = match which {
             Which::All => {
                 self.forget_all_entries();
-                let named = self.policies.values().filter(|entry| !entry.automatic).map(|entry| entry.id);
+                let named = self.policies.iter().filter(|entry| !entry.automatic).map(|entry| entry.id);
                 named.chain(self.keyed.keys().copied()).collect()
             }
             Which::Named(name) => {
@@ -228,9 +229,7 @@ impl Model {
                 vec![entry.id]
             }
         };
-        for entry in ids.iter().filter_map(|id| self.policies.remove(id)) {
-            self.names.remove(&entry.spec.name);
-        }
+        ids.iter().for_each(|id| self.policies.remove(*id));
         self.keyed.retain(|id, _| !ids.contains(id));
         Ok(ids)
     }
@@ -262,8 +261,8 @@ impl Model {
         let rounds = self.round_keys(&spec.rounds, directory)?;
         let xauth = xauth::read(&spec, directory)?;
         let place = self.next_place();
-        self.remotes.insert(key.clone(), RemoteEntry { spec, place, auth, ppk, rounds, xauth });
-        let contradiction = self.policies.values().find_map(|entry| self.check_remote(&entry.spec).err());
+        self.remotes.insert(key.clone(), Arc::new(RemoteEntry { spec, place, auth, ppk, rounds, xauth }));
+        let contradiction = self.policies.of_remote(&key.0).find_map(|entry| self.check_remote(&entry.spec).err());
         match contradiction {
             Some(error) => {
                 self.remotes.remove(&key);
@@ -271,6 +270,12 @@ impl Model {
             }
             None => Ok(()),
         }
+    }
+
+    /// Removes a remote in both versions.
+    fn forget_remote(&mut self, name: &str) {
+        let keys: Vec<(String, u8)> = self.remotes.range(versions_of(name)).map(|(key, _)| key.clone()).collect();
+        keys.iter().for_each(|key| _ = self.remotes.remove(key));
     }
 
     /// The place of a remote that comes last.
@@ -292,8 +297,9 @@ impl Model {
     /// # Errors
     /// When it is not there, or a remote proves us by it.
     pub fn delete_certificate(&mut self, file: &Path) -> Result<(), ModelError> {
-        let uses =
-            |entry: &&RemoteEntry| entry.spec.signature.as_ref().is_some_and(|s| s.own.iter().any(|own| own == file));
+        let uses = |entry: &&Arc<RemoteEntry>| {
+            entry.spec.signature.as_ref().is_some_and(|s| s.own.iter().any(|own| own == file))
+        };
         if let Some(user) = self.remotes.values().find(uses) {
             return Err(ModelError::Paper(PaperError::InUse(file.to_owned(), user.spec.name.clone())));
         }
@@ -320,17 +326,17 @@ impl Model {
 
     /// Every policy, in the order of numbers.
     pub fn policies(&self) -> impl Iterator<Item = &PolicyEntry> {
-        self.policies.values()
+        self.policies.iter()
     }
 
     /// The policy of this number.
     pub fn policy_by_id(&self, id: PolicyId) -> Option<&PolicyEntry> {
-        self.policies.get(&id)
+        self.policies.get(id)
     }
 
     /// The policy of this name.
     pub fn policy(&self, name: &str) -> Option<&PolicyEntry> {
-        self.policies.get(self.names.get(name)?)
+        self.policies.named(name)
     }
 
     /// The policy of this name, or the only child of a connection that has it.
@@ -338,25 +344,24 @@ impl Model {
     /// # Errors
     /// When there is none, with a suggestion.
     pub fn find_policy(&self, name: &str) -> Result<&PolicyEntry, ModelError> {
-        let mut children = self.policies.values().filter(|entry| entry.spec.child_name() == name);
+        let mut children = self.policies.iter().filter(|entry| entry.spec.child_name() == name);
         let child = children.next().filter(|_| children.next().is_none());
         self.policy(name).or(child).ok_or_else(|| {
-            let known = self.policies.values().filter(|entry| !entry.automatic).map(|entry| entry.spec.name.as_str());
+            let known = self.policies.iter().filter(|entry| !entry.automatic).map(|entry| entry.spec.name.as_str());
             ModelError::NoSuchPolicy(name.to_owned(), among(name, known))
         })
     }
 
     /// Every remote, in the order in which they were added or stand in the file that was loaded.
     pub fn remotes(&self) -> impl Iterator<Item = &RemoteEntry> {
-        let mut remotes: Vec<&RemoteEntry> = self.remotes.values().collect();
+        let mut remotes: Vec<&RemoteEntry> = self.remotes.values().map(AsRef::as_ref).collect();
         remotes.sort_by_key(|entry| entry.place);
         remotes.into_iter()
     }
 
     /// The remotes of this name, one for each version.
     pub fn versions(&self, name: &str) -> impl Iterator<Item = &RemoteEntry> {
-        let range = (name.to_owned(), 0)..=(name.to_owned(), u8::MAX);
-        self.remotes.range(range).map(|(_, entry)| entry)
+        self.remotes.range(versions_of(name)).map(|(_, entry)| entry.as_ref())
     }
 
     /// The remote of this name, of the version that initiates where there are both.
@@ -372,7 +377,7 @@ impl Model {
     /// Policies whose remote is not configured: their traffic is dropped until it is.
     pub fn unresolved(&self) -> Vec<Unresolved> {
         self.policies
-            .values()
+            .iter()
             .filter_map(|entry| Some((&entry.spec.name, &entry.spec.esp.as_ref()?.remote)))
             .filter(|(_, remote)| self.versions(remote).next().is_none())
             .map(|(policy, remote)| Unresolved {
@@ -383,10 +388,16 @@ impl Model {
             .collect()
     }
 
+    /// Whether a remote serves the policy of this number.
+    pub fn is_served(&self, id: PolicyId) -> bool {
+        let esp = self.policies.get(id).and_then(|entry| entry.spec.esp.as_ref());
+        esp.is_some_and(|esp| self.versions(&esp.remote).next().is_some())
+    }
+
     /// What IKE works with: remotes, and the policies that one of them serves. `sources` has the addresses from which
     /// remotes are reached, as far as they were looked up.
     pub fn ike_config(&self, sources: &BTreeMap<IpAddr, IpAddr>) -> Arc<Config> {
-        let policies = self.policies.values().filter_map(|entry| {
+        let policies = self.policies.iter().filter_map(|entry| {
             let esp = entry.spec.esp.as_ref()?;
             self.versions(&esp.remote).next().is_some().then(|| ChildPolicy {
                 // Where its peer is IKE finds out itself, each time it begins.
@@ -414,7 +425,7 @@ impl Model {
     /// The SPD, as far as it does not depend on SAs.
     pub fn spd(&self) -> Vec<Policy> {
         let keyed = self.keyed.values().map(|keyed| keyed.policy.clone());
-        let standing = self.policies.values().filter(|entry| entry.stands());
+        let standing = self.policies.iter().filter(|entry| entry.stands());
         standing.map(PolicyEntry::spd_policy).chain(keyed).collect()
     }
 
@@ -429,18 +440,21 @@ impl Model {
         let interface = newer_interfaces.iter().filter(|(domain, it)| interfaces.get(*domain) != Some(*it));
         let gone = |(domain, _): (&Domain, &Interface)| DataPlaneOp::DeleteInterface(*domain);
         let made = |(_, it): (&Domain, &Interface)| DataPlaneOp::AddInterface(it.clone());
-        let stands = |model: &Model, id: &PolicyId| model.policies.get(id).is_some_and(PolicyEntry::stands);
-        let added = newer.policies.values().filter(|entry| self.policies.get(&entry.id) != Some(*entry));
-        let added = added.filter(|entry| entry.stands());
-        let removed = self.policies.keys().filter(|id| stands(self, id) && !stands(newer, id));
+        let stands = |id: PolicyId| newer.policies.get(id).is_some_and(PolicyEntry::stands);
+        let changed = |entry: &&PolicyEntry| {
+            !self.policies.share(&newer.policies, entry.id) && self.policies.get(entry.id) != Some(*entry)
+        };
+        let added = newer.policies.iter().filter(changed).filter(|entry| entry.stands());
+        let removed = self.policies.iter().filter(|entry| entry.stands()).map(|entry| entry.id);
+        let removed = removed.filter(|id| !stands(*id));
         let keyed = newer.keyed.values().filter(|keyed| !self.keyed.contains_key(&keyed.policy.id));
-        let no_longer = self.keyed.keys().filter(|id| !newer.keyed.contains_key(id));
+        let no_longer = self.keyed.keys().copied().filter(|id| !newer.keyed.contains_key(id));
         let policies = added.map(PolicyEntry::spd_policy).chain(keyed.map(|keyed| keyed.policy.clone()));
         replaced
             .map(gone)
             .chain(interface.map(made))
             .chain(policies.map(DataPlaneOp::AddPolicy))
-            .chain(removed.chain(no_longer).map(|id| DataPlaneOp::DeletePolicy(*id)))
+            .chain(removed.chain(no_longer).map(DataPlaneOp::DeletePolicy))
             .chain(no_interface.map(gone))
             .collect()
     }
@@ -451,14 +465,12 @@ impl Model {
         if self.remotes.values().any(|entry| entry.spec.server_names().any(|server| server == name)) {
             changed = self.found.insert(name.clone(), addresses.to_vec()).as_deref() != Some(addresses);
         }
-        for entry in self.policies.values_mut() {
-            let Some(esp) = entry.spec.esp.as_ref().filter(|esp| esp.endpoint.name() == Some(name)) else { continue };
-            let family = |address: &&IpAddr| esp.local.is_none_or(|own| own.is_ipv4() == address.is_ipv4());
-            let at: Vec<IpAddr> = addresses.iter().filter(family).copied().collect();
-            changed |= entry.at != at;
-            entry.at = at;
-        }
         changed
+            | self.policies.place(|entry| {
+                let esp = entry.spec.esp.as_ref().filter(|esp| esp.endpoint.name() == Some(name))?;
+                let family = |address: &&IpAddr| esp.local.is_none_or(|own| own.is_ipv4() == address.is_ipv4());
+                Some(addresses.iter().filter(family).copied().collect())
+            })
     }
 
     fn remote_hint(&self, name: &str) -> String {
@@ -527,6 +539,11 @@ impl PolicyEntry {
         let (name, ways) = (spec.name.clone(), spec.ways);
         Policy { id: self.id, name, domain: self.domain, priority, local, remote, action, ways }
     }
+}
+
+/// The places of the remotes of a name.
+fn versions_of(name: &str) -> RangeInclusive<(String, u8)> {
+    (name.to_owned(), 0)..=(name.to_owned(), u8::MAX)
 }
 
 /// Whether IKE's packets (UDP from or to port 500 or 4500) would match.

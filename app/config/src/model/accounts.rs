@@ -71,7 +71,7 @@ impl Model {
             rounds: RoundKeys::default(),
             xauth: None,
         };
-        self.remotes.insert(place.clone(), entry);
+        self.remotes.insert(place.clone(), Arc::new(entry));
         self.add_policy(policy).inspect_err(|_| drop(self.remotes.remove(&place)))
     }
 }

@@ -1,12 +1,13 @@
 //! What an operator should know of a configuration that is right, whichever way it came in.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use ravelin_types::transform::Transform;
 
-use crate::model::Model;
 use crate::model::keys::Auth;
-use crate::spec::SecretKind;
+use crate::model::{Model, RemoteEntry};
+use crate::spec::{SecretKind, SharedSecret};
 use crate::value::algorithm::weaknesses;
 use crate::value::did_you_mean;
 
@@ -16,16 +17,23 @@ const LONG_ENOUGH: usize = 16;
 impl Model {
     /// What an operator should know that was not so in the model before.
     pub fn advice_since(&self, before: &Model) -> Vec<String> {
-        self.advice().difference(&before.advice()).cloned().collect()
+        // Entries that both have say the same of both.
+        let (said, now) = (before.advice_but_of(self), self.advice_but_of(before));
+        now.difference(&said).cloned().collect()
     }
 
     /// A sentence for each pre-shared key that is short, and for each algorithm that is weak and somebody named: no default has
     /// one (ADR 0012).
     pub fn advice(&self) -> BTreeSet<String> {
-        let weak = self.algorithms().flat_map(|(whose, transforms)| {
+        self.advice_but_of(&Model::new())
+    }
+
+    /// The same without what is said of entries that the other has too.
+    fn advice_but_of(&self, other: &Model) -> BTreeSet<String> {
+        let weak = self.algorithms(other).flat_map(|(whose, transforms)| {
             weaknesses(&transforms).into_iter().map(move |sentence| format!("{whose}: {sentence}"))
         });
-        self.short_keys().chain(weak).chain(self.missing_pools()).collect()
+        self.short_keys(other).chain(weak).chain(self.missing_pools()).collect()
     }
 
     /// Pools that a remote gives addresses of, and that nobody configured.
@@ -42,12 +50,14 @@ impl Model {
 
     /// RFC 7296 §2.15: a pre-shared key should be as hard to guess as the strongest key that comes of it, since whoever has once
     /// been taken for a peer can try keys for as long as he likes (CVE-2018-5389).
-    fn short_keys(&self) -> impl Iterator<Item = String> {
-        let typed = self.remotes.values().filter_map(|entry| match &entry.auth {
+    fn short_keys<'a>(&'a self, other: &'a Model) -> impl Iterator<Item = String> + 'a {
+        let typed = self.remotes_but_of(other).filter_map(|entry| match &entry.auth {
             Auth::Psk(secret) => Some((format!("the pre-shared key of the remote {}", entry.spec.name), secret.len())),
             _ => None,
         });
-        let loaded = self.secrets.values().filter(|secret| secret.kind == SecretKind::Ike);
+        let shared =
+            |secret: &Arc<SharedSecret>| other.secrets.get(&secret.name).is_some_and(|it| Arc::ptr_eq(it, secret));
+        let loaded = self.secrets.values().filter(move |secret| secret.kind == SecretKind::Ike && !shared(secret));
         let loaded = loaded.map(|it| (format!("the pre-shared key {}", it.name), it.secret.len()));
         let short = typed.chain(loaded).filter(|(_, len)| (1..LONG_ENOUGH).contains(len));
         short.map(|(which, _)| {
@@ -58,13 +68,23 @@ impl Model {
         })
     }
 
+    /// The remotes whose entries the other does not share.
+    fn remotes_but_of<'a>(&'a self, other: &'a Model) -> impl Iterator<Item = &'a RemoteEntry> {
+        let own = self
+            .remotes
+            .iter()
+            .filter(|(key, entry)| !other.remotes.get(*key).is_some_and(|it| Arc::ptr_eq(it, entry)));
+        own.map(|(_, entry)| entry.as_ref())
+    }
+
     /// What remotes and policies may negotiate, and what SAs by hand have.
-    fn algorithms(&self) -> impl Iterator<Item = (String, Vec<Transform>)> {
-        let remotes = self.remotes.values().map(|entry| {
+    fn algorithms<'a>(&'a self, other: &'a Model) -> impl Iterator<Item = (String, Vec<Transform>)> + 'a {
+        let remotes = self.remotes_but_of(other).map(|entry| {
             let transforms = entry.spec.proposals.iter().flat_map(|proposal| proposal.transforms.iter().copied());
             (format!("the remote {}", entry.spec.name), transforms.collect())
         });
-        let policies = self.policies.values().filter_map(|entry| {
+        let policies = self.policies.iter().filter(|entry| !self.policies.share(&other.policies, entry.id));
+        let policies = policies.filter_map(|entry| {
             let esp = entry.spec.esp.as_ref()?;
             let ah = esp.ah.iter().map(|id| Transform::Integ(*id));
             let transforms = esp.proposals.iter().flat_map(|proposal| proposal.transforms.iter().copied());

@@ -15,7 +15,7 @@ pub const MAX_INTERFACES: u16 = 32;
 impl Model {
     /// Every virtual interface.
     pub fn interfaces(&self) -> BTreeMap<Domain, Interface> {
-        let named = self.policies.values().filter_map(|entry| {
+        let named = self.policies.iter().filter_map(|entry| {
             let name = entry.spec.interface.clone()?;
             Some((entry.domain, Interface { domain: entry.domain, name, ..Interface::default() }))
         });
@@ -24,7 +24,7 @@ impl Model {
 
     /// The names of the policies whose interface this is.
     pub fn users_of(&self, interface: &str) -> Vec<&str> {
-        let users = self.policies.values().filter(|entry| self.interface_of(&entry.spec) == Some(interface));
+        let users = self.policies.iter().filter(|entry| self.interface_of(&entry.spec) == Some(interface));
         users.map(|entry| entry.spec.name.as_str()).collect()
     }
 
@@ -53,7 +53,7 @@ impl Model {
             if let Some(other) = self.interfaces.values().find(|other| other.if_id == Some(number)) {
                 return Err(ModelError::IfIdTaken(number, other.name.clone()));
             }
-            if let Some(user) = self.policies.values().find(|entry| entry.spec.if_id() == Some(number)) {
+            if let Some(user) = self.policies.iter().find(|entry| entry.spec.if_id() == Some(number)) {
                 return Err(ModelError::InterfaceUsed(name, user.spec.name.clone()));
             }
         }

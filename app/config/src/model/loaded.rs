@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use ravelin_ike::config::{IdPattern, OwnedKey};
 use ravelin_types::{Identity, Secret};
 
 use super::reload::same;
-use super::{Model, ModelError};
+use super::{Model, ModelError, versions_of};
 use crate::eap;
 use crate::papers::Loaded;
 use crate::spec::{PeerBy, RemoteSpec, SecretKind, SharedSecret, Which};
@@ -54,33 +55,36 @@ impl Model {
     pub fn connections(&self) -> BTreeSet<&str> {
         let remotes = self.remotes.values().filter(|entry| entry.spec.loaded.is_some());
         let remotes = remotes.map(|entry| entry.spec.name.as_str());
-        let policies = self.policies.values().filter_map(|entry| entry.spec.connection.as_deref());
+        let policies = self.policies.iter().filter_map(|entry| entry.spec.connection.as_deref());
         remotes.chain(policies).collect()
     }
 
     /// Loads a connection, in the place of one of the same name, else behind all others. Children that are the same keep their numbers, and so
-    /// their SAs.
+    /// their SAs. Whether anything is different now.
     ///
     /// # Errors
     /// When the name is that of a remote of the command line, or a policy cannot be.
-    pub fn load_connection(&mut self, connection: Connection) -> Result<(), ModelError> {
+    pub fn load_connection(&mut self, connection: Connection) -> Result<bool, ModelError> {
         let Connection { name, remote, older, policies } = connection;
         if self.versions(&name).any(|entry| entry.spec.loaded.is_none()) {
             return Err(ModelError::NotLoaded(name));
         }
-        let own = self.policies.values().filter(|entry| entry.spec.connection.as_ref() == Some(&name));
-        let gone: Vec<String> = own
+        let gone: Vec<String> = self
+            .policies
+            .of_connection(&name)
             .filter(|entry| !policies.iter().any(|policy| same(policy, &entry.spec)))
             .map(|entry| entry.spec.name.clone())
             .collect();
+        let mut changed = !gone.is_empty();
         for policy in gone {
             self.delete_policies(&Which::Named(policy))?;
         }
         // In the order of their versions.
         let remotes: Vec<RemoteSpec> = older.into_iter().chain(remote).collect();
         if !self.versions(&name).map(|entry| &entry.spec).eq(&remotes) {
+            changed = true;
             let place = self.versions(&name).map(|entry| entry.place).min();
-            self.remotes.retain(|(other, _), _| *other != name);
+            self.forget_remote(&name);
             for remote in remotes {
                 self.add_remote(remote, Path::new(""))?;
             }
@@ -89,12 +93,18 @@ impl Model {
             }
         }
         for policy in policies {
-            match self.policy(&policy.name).map(|entry| entry.id) {
-                Some(id) => self.set_trap(id, policy.trap),
-                None => drop(self.add_policy(policy)?),
+            match self.policy(&policy.name).map(|entry| (entry.id, entry.spec.trap)) {
+                Some((id, trap)) => {
+                    changed |= trap != policy.trap;
+                    self.set_trap(id, policy.trap);
+                }
+                None => {
+                    changed = true;
+                    self.add_policy(policy)?;
+                }
             }
         }
-        Ok(())
+        Ok(changed)
     }
 
     /// Removes a loaded connection with its children.
@@ -102,15 +112,15 @@ impl Model {
     /// # Errors
     /// When there is none of this name.
     pub fn unload_connection(&mut self, name: &str) -> Result<(), ModelError> {
-        if !self.connections().contains(name) {
+        let loaded = self.versions(name).any(|entry| entry.spec.loaded.is_some());
+        let own: Vec<String> = self.policies.of_connection(name).map(|entry| entry.spec.name.clone()).collect();
+        if !loaded && own.is_empty() {
             return Err(ModelError::NoSuchConnection(name.to_owned()));
         }
-        let own = self.policies.values().filter(|entry| entry.spec.connection.as_deref() == Some(name));
-        let own: Vec<String> = own.map(|entry| entry.spec.name.clone()).collect();
         for policy in own {
             self.delete_policies(&Which::Named(policy))?;
         }
-        self.remotes.retain(|(other, _), _| other != name);
+        self.forget_remote(name);
         Ok(())
     }
 
@@ -124,7 +134,7 @@ impl Model {
             move |error| Box::new(Misfit { section, name, error })
         };
         self.database.change_loaded(|loaded| *loaded = contents.papers);
-        self.secrets = contents.secrets.into_iter().map(|secret| (secret.name.clone(), secret)).collect();
+        self.secrets = contents.secrets.into_iter().map(|secret| (secret.name.clone(), Arc::new(secret))).collect();
         self.key();
         self.pools.retain(|_, spec| !spec.loaded);
         for spec in contents.pools {
@@ -148,15 +158,13 @@ impl Model {
 
     /// Puts the remotes of a name at this place among all.
     fn put_at(&mut self, name: &str, place: u32) {
-        let own = self.remotes.iter_mut().filter(|((other, _), _)| other == name);
-        own.for_each(|(_, entry)| entry.place = place);
+        let own = self.remotes.range_mut(versions_of(name)).map(|(_, entry)| entry);
+        own.filter(|entry| entry.place != place).for_each(|entry| Arc::make_mut(entry).place = place);
     }
 
     /// Whether a policy is in force without an SA from now on.
     pub fn set_trap(&mut self, id: ravelin_types::policy::PolicyId, trap: bool) {
-        if let Some(entry) = self.policies.get_mut(&id) {
-            entry.spec.trap = trap;
-        }
+        self.policies.set_trap(id, trap);
     }
 
     /// The names of the secrets that were loaded.
@@ -170,10 +178,14 @@ impl Model {
         numbers.into_iter().find(|name| !self.secrets.contains_key(name)).unwrap_or_default()
     }
 
-    /// Loads a secret, in the place of one of the same name.
-    pub fn load_secret(&mut self, secret: SharedSecret) {
-        self.secrets.insert(secret.name.clone(), secret);
+    /// Loads a secret, in the place of one of the same name. Whether anything is different now.
+    pub fn load_secret(&mut self, secret: SharedSecret) -> bool {
+        if self.secrets.get(&secret.name).is_some_and(|known| known.is(&secret)) {
+            return false;
+        }
+        self.secrets.insert(secret.name.clone(), Arc::new(secret));
         self.key();
+        true
     }
 
     /// Removes a secret. `false`: there is none of this name.
@@ -199,6 +211,8 @@ impl Model {
         let keys = self.secrets.values().filter(|secret| secret.kind == SecretKind::Ike);
         let keys = keys.map(|secret| OwnedKey { owners: secret.owners.clone(), secret: secret.secret.clone() });
         self.keyring = keys.collect();
-        self.accounts = eap::accounts(self.secrets.values());
+        let ppks = self.secrets.values().filter(|secret| secret.kind == SecretKind::Ppk);
+        self.ppks = ppks.flat_map(|it| it.names().map(|name| (name.clone(), it.secret.clone()))).collect();
+        self.accounts = eap::accounts(self.secrets.values().map(AsRef::as_ref));
     }
 }

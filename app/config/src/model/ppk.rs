@@ -8,7 +8,7 @@ use ravelin_types::Secret;
 
 use super::{Model, ModelError};
 use crate::secret;
-use crate::spec::{ExtensionSpec, SecretKind};
+use crate::spec::ExtensionSpec;
 
 /// The key in the file that a remote names, if it names one.
 pub(super) fn read(spec: &ExtensionSpec, directory: &Path) -> Result<Option<Secret>, ModelError> {
@@ -25,9 +25,7 @@ pub(super) fn extensions(spec: &ExtensionSpec, own: Option<&Secret>, loaded: boo
     let keys: Vec<Ppk> = match (&id, own) {
         (Some(id), Some(secret)) => vec![Ppk { id: id.clone(), secret: secret.clone() }],
         _ if loaded => {
-            let secrets = model.secrets.values().filter(|secret| secret.kind == SecretKind::Ppk);
-            let named = secrets.flat_map(|secret| secret.names().map(|name| (name, &secret.secret)));
-            let wanted = named.filter(|(name, _)| match (&spec.ppk_id, &id) {
+            let wanted = model.ppks.iter().filter(|(name, _)| match (&spec.ppk_id, &id) {
                 (_, Some(id)) => *id == name.data(),
                 (Some(pattern), None) => pattern.takes(name),
                 (None, None) => true,

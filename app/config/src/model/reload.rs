@@ -8,6 +8,7 @@ use ravelin_types::policy::Domain;
 use ravelin_types::selector::TrafficSelector;
 
 use super::keyed::Keyed;
+use super::policies::Policies;
 use super::{Model, ModelError, PolicyEntry};
 use crate::spec::PolicySpec;
 
@@ -44,10 +45,10 @@ impl Model {
         let placed = |(name, it): (&String, &Interface)| {
             (name.clone(), Interface { domain: domain_of(Some(name)), ..it.clone() })
         };
-        let automatic = fresh.policies.values().filter(|entry| entry.automatic);
+        let mut policies = Policies::default();
+        fresh.policies.iter().filter(|entry| entry.automatic).for_each(|entry| policies.insert(entry.clone()));
         let mut newer = Model {
-            names: automatic.clone().map(|entry| (entry.spec.name.clone(), entry.id)).collect(),
-            policies: automatic.map(|entry| (entry.id, entry.clone())).collect(),
+            policies,
             keyed: Default::default(),
             setkey: fresh.setkey,
             interfaces: fresh.interfaces.iter().map(placed).collect(),
@@ -56,16 +57,17 @@ impl Model {
             remotes: fresh.remotes,
             secrets: fresh.secrets,
             keyring: fresh.keyring,
+            ppks: fresh.ppks,
             pools: fresh.pools,
             found: fresh.found,
             accounts: fresh.accounts,
             database: fresh.database,
         };
-        for PolicyEntry { spec, .. } in fresh.policies.into_values().filter(|entry| !entry.automatic) {
+        for PolicyEntry { spec, .. } in fresh.policies.iter().filter(|entry| !entry.automatic).cloned() {
             let known = self.policy(&spec.name).filter(|known| {
                 let mut higher = newer.policies.range((Bound::Excluded(known.id), Bound::Unbounded));
                 let too_many = higher.clone().nth(MAX_COMPARED).is_some();
-                same(&known.spec, &spec) && !too_many && !higher.any(|(_, entry)| meet(entry, &spec, known.domain))
+                same(&known.spec, &spec) && !too_many && !higher.any(|entry| meet(entry, &spec, known.domain))
             });
             let interface = newer.interface_of(&spec).map(str::to_owned);
             let known = known.filter(|known| {
@@ -76,8 +78,7 @@ impl Model {
                 Some(known) => (known.id, known.domain, known.at.clone()),
                 None => (newer.new_id()?, domain_of(interface.as_deref()), Vec::new()),
             };
-            newer.names.insert(spec.name.clone(), id);
-            newer.policies.insert(id, PolicyEntry { id, spec, domain, automatic: false, at });
+            newer.policies.insert(PolicyEntry { id, spec, domain, automatic: false, at });
         }
         for keyed in fresh.keyed.into_values() {
             let known = self.keyed.values().find(|known| is_keyed_like(known, &keyed));
@@ -98,7 +99,7 @@ impl Model {
     pub fn changes(&self, newer: &Model) -> Vec<String> {
         let mut lines = Vec::new();
         let mut line = |sign: char, kind: &str, name: &str| lines.push(format!("{sign} {kind} {name}"));
-        for entry in self.policies.values() {
+        for entry in self.policies.iter() {
             match newer.policy(&entry.spec.name) {
                 None => line('-', "policy", &entry.spec.name),
                 Some(other) if other.id != entry.id => line('~', "policy", &entry.spec.name),
@@ -106,7 +107,7 @@ impl Model {
                 Some(_) => {}
             }
         }
-        newer.policies.values().filter(|entry| self.policy(&entry.spec.name).is_none()).for_each(|entry| {
+        newer.policies.iter().filter(|entry| self.policy(&entry.spec.name).is_none()).for_each(|entry| {
             line('+', "policy", &entry.spec.name);
         });
         for (key, entry) in &self.remotes {
@@ -128,10 +129,7 @@ impl Model {
         for (name, secret) in &self.secrets {
             match newer.secrets.get(name) {
                 None => line('-', "secret", name),
-                // Nobody but the operator, who has both files, sees how long this takes.
-                Some(other) if other.owners != secret.owners || other.secret.expose() != secret.secret.expose() => {
-                    line('~', "secret", name);
-                }
+                Some(other) if !other.is(secret) => line('~', "secret", name),
                 Some(_) => {}
             }
         }

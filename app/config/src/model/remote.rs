@@ -108,6 +108,17 @@ impl Model {
         Ok(Auth::Eap(keys))
     }
 
+    /// The RADIUS servers that know users of remotes.
+    pub fn relays(&self) -> impl Iterator<Item = Arc<Aaa>> {
+        self.remotes().filter_map(|entry| match (&entry.auth, &entry.spec.eap) {
+            (Auth::Eap(keys), Some(eap)) if !eap.radius.servers.is_empty() => match entry.eap_auth(eap, keys, self).1 {
+                RemoteAuth::Eap(eap) => eap.server.relay.clone(),
+                _ => None,
+            },
+            _ => None,
+        })
+    }
+
     /// Where these servers are, best first: those of a name at each of its addresses, as far as it was looked up.
     fn places(&self, servers: &[host::Server]) -> Vec<SocketAddr> {
         let at = |server: &host::Server| match &server.host {

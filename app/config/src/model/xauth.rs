@@ -8,7 +8,7 @@ use ravelin_types::Secret;
 
 use super::{Model, ModelError, RemoteEntry};
 use crate::secret::{self, SecretError};
-use crate::spec::{RemoteSpec, SecretKind, XauthSpec};
+use crate::spec::{RemoteSpec, XauthSpec};
 
 /// The longest file of users.
 const MAX_FILE: usize = 1 << 20;
@@ -50,23 +50,15 @@ impl RemoteEntry {
     /// The version of IKE with everything that is known by now.
     pub(super) fn version(&self, model: &Model) -> IkeVersion {
         let IkeVersion::V1(v1) = &self.spec.version else { return self.spec.version.clone() };
-        let passwords = || {
-            let secrets = model.secrets.values().filter(|secret| secret.kind == SecretKind::Password);
-            let account = |secret: &crate::spec::SharedSecret| Account {
-                owners: secret.names().cloned().collect(),
-                password: secret.secret.clone(),
-            };
-            Accounts(secrets.map(account).collect())
-        };
         let xauth = match &self.spec.xauth {
-            Some(XauthSpec::Users(None)) => Some(Xauth::Ask(passwords())),
+            Some(XauthSpec::Users(None)) => Some(Xauth::Ask(model.accounts.clone())),
             Some(XauthSpec::User(user)) => {
-                let password = passwords().password(user.as_bytes()).cloned();
+                let password = model.accounts.password(user.as_bytes()).cloned();
                 let account = password.map(|password| Account { owners: vec![identity(user.as_bytes())], password });
                 Some(Xauth::Ask(Accounts(account.into_iter().collect())))
             }
             Some(XauthSpec::Login(user)) => {
-                let password = passwords().password(user.as_bytes()).cloned().unwrap_or_default();
+                let password = model.accounts.password(user.as_bytes()).cloned().unwrap_or_default();
                 Some(Xauth::Login { user: user.clone(), password })
             }
             _ => self.xauth.clone(),

@@ -166,7 +166,7 @@ impl<P: Plane> Core<P> {
             updown: Updown::default(),
             sessions: Sessions::default(),
         };
-        core.start_at_once(&BTreeSet::new(), now);
+        core.start_at_once(&Model::new(), now);
         core.pump(now);
         Ok(core)
     }

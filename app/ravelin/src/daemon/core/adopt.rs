@@ -1,6 +1,7 @@
 //! A changed model takes the place of the running one: all of it or nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use ravelin_config::Model;
@@ -38,8 +39,8 @@ impl<P: Plane> Core<P> {
         for host in self.endpoint.host_names().iter().filter(|host| !host.addresses.is_empty()) {
             newer.host_found(&host.name, &host.addresses);
         }
-        let mistakes = offers(&self.plane, newer.ike_config(&self.sources)).mistakes(&self.crypto);
-        if let Some(mistake) = mistakes.first() {
+        let config = offers(&self.plane, newer.ike_config(&self.sources));
+        if let Some(mistake) = config.mistakes(&self.crypto).first() {
             return Err(refused(ErrorCode::BadParam, mistake.to_string()));
         }
         // SAs first: a policy finds them when it takes effect.
@@ -59,12 +60,8 @@ impl<P: Plane> Core<P> {
         let named = self.model.policies().map(|entry| entry.id).filter(|id| newer.policy_by_id(*id).is_none());
         let keyed = self.model.keyed().map(|keyed| keyed.policy.id).filter(|id| newer.keyed_by_id(*id).is_none());
         let gone: Vec<PolicyId> = named.chain(keyed).collect();
-        let served = |model: &Model| -> BTreeSet<PolicyId> {
-            model.ike_config(&BTreeMap::new()).policies.iter().map(|child| child.policy.id).collect()
-        };
-        let before = served(&self.model);
         let advice = newer.advice_since(&self.model);
-        self.model = newer;
+        let before = std::mem::replace(&mut self.model, newer);
         advice.iter().for_each(|advice| tracing::warn!("{advice}"));
         self.sessions.reconfigured();
         // The SAs of a policy have no use without it.
@@ -78,10 +75,10 @@ impl<P: Plane> Core<P> {
         }
         self.note_policies(&ops);
         let model = &self.model;
-        self.failures.retain(|name| model.find_remote(name).is_ok());
-        self.sources
-            .retain(|address, _| model.remotes().any(|entry| entry.spec.addresses().any(|own| own == *address)));
-        self.command(Command::Configure(self.ike_config()), now);
+        self.failures.retain(|name| model.versions(name).next().is_some());
+        let addresses: BTreeSet<IpAddr> = model.remotes().flat_map(|entry| entry.spec.addresses()).collect();
+        self.sources.retain(|address, _| addresses.contains(address));
+        self.command(Command::Configure(config), now);
         self.start_at_once(&before, now);
         self.pump(now);
         Ok(advice)

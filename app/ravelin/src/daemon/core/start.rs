@@ -1,9 +1,9 @@
 //! When negotiations of policies begin: at once, as soon as their addresses can be used, and again after a failure.
 
-use ravelin_config::spec::{Afterwards, Start};
-use std::collections::BTreeSet;
 use std::time::Duration;
 
+use ravelin_config::Model;
+use ravelin_config::spec::{Afterwards, Start};
 use ravelin_ike::Command;
 use ravelin_ike::explain::{Failure, Part};
 use ravelin_ike::output::DownReason;
@@ -18,14 +18,15 @@ use crate::daemon::plane::Plane;
 const RETRY: Duration = Duration::from_secs(10);
 
 impl<P: Plane> Core<P> {
-    /// Initiates the policies that start at once and were not in force before.
-    pub(super) fn start_at_once(&mut self, before: &BTreeSet<PolicyId>, now: Instant) {
-        let config = self.model.ike_config(&self.sources);
-        for child in config.policies.iter().filter(|child| !before.contains(&child.policy.id)) {
-            if self.starts_at_once(child.policy.id) && config.remote(&child.remote).is_some_and(|r| r.initiate) {
-                self.start(child.policy.id, now);
-            }
-        }
+    /// Initiates the policies that start at once and were served by no remote in the model `before`.
+    pub(super) fn start_at_once(&mut self, before: &Model, now: Instant) {
+        let due = self.model.policies().filter(|entry| {
+            let esp = entry.spec.esp.as_ref().filter(|esp| esp.start == Start::Now);
+            let initiates = |name: &str| self.model.versions(name).any(|remote| remote.spec.initiate);
+            esp.is_some_and(|esp| initiates(&esp.remote)) && !before.is_served(entry.id)
+        });
+        let due: Vec<PolicyId> = due.map(|entry| entry.id).collect();
+        due.into_iter().for_each(|id| self.start(id, now));
     }
 
     /// Begins a negotiation for a policy, as soon as its address can be used.

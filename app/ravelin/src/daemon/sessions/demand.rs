@@ -87,12 +87,8 @@ impl<P: Plane> Core<P> {
         if !std::mem::take(&mut self.sessions.reconfigured) {
             return None;
         }
-        let config = self.model.ike_config(&Default::default());
-        let all = config.remotes.iter().filter_map(|remote| match &remote.remote_auth {
-            // Without a secret, which may have been unloaded, anybody would be believed.
-            ravelin_ike::config::RemoteAuth::Eap(eap) => eap.server.relay.clone().filter(|aaa| !aaa.secret.is_empty()),
-            _ => None,
-        });
+        // Without a secret, which may have been unloaded, anybody would be believed.
+        let all = self.model.relays().filter(|aaa| !aaa.secret.is_empty());
         let each = all.flat_map(|aaa| {
             let secret = aaa.secret.clone();
             let authorizer = move |address: &IpAddr| Authorizer { address: *address, secret: secret.clone() };

@@ -17,7 +17,7 @@ use crate::daemon::waiting::done;
 impl<P: Plane> Core<P> {
     pub(super) fn load_conn(&mut self, message: &Message, now: Instant) -> Result<Answer, String> {
         let root = section(message);
-        let mut newer = self.model.clone();
+        let (mut newer, mut changed) = (self.model.clone(), false);
         for named in &root.sections {
             let mut problems = Problems::default();
             let read = connection::read(named, &mut problems);
@@ -26,9 +26,9 @@ impl<P: Plane> Core<P> {
                 (Some(connection), None) => connection,
                 (_, why) => return Err(format!("{}, config discarded", why.unwrap_or_default())),
             };
-            newer.load_connection(connection).map_err(|error| error.to_string())?;
+            changed |= newer.load_connection(connection).map_err(|error| error.to_string())?;
         }
-        self.take(newer, now)
+        if changed { self.take(newer, now) } else { Ok(Answer::Now(done())) }
     }
 
     pub(super) fn unload_conn(&mut self, message: &Message, now: Instant) -> Result<Answer, String> {
@@ -44,10 +44,8 @@ impl<P: Plane> Core<P> {
 
     pub(super) fn load_shared(&mut self, message: &Message, now: Instant) -> Result<Answer, String> {
         let secret = secrets::message(&section(message), || self.model.unnamed_secret())?;
-        self.changed(now, |model| {
-            model.load_secret(secret);
-            Ok(())
-        })
+        let mut newer = self.model.clone();
+        if newer.load_secret(secret) { self.take(newer, now) } else { Ok(Answer::Now(done())) }
     }
 
     pub(super) fn unload_shared(&mut self, message: &Message, now: Instant) -> Result<Answer, String> {
