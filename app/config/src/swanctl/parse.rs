@@ -23,8 +23,10 @@ const MAX_INCLUDES: usize = 10;
 const MAX_FILES: usize = 1000;
 /// Sections in each other.
 const MAX_DEPTH: usize = 16;
-/// Settings and sections in all, those that references bring included.
-const MAX_NODES: usize = 50_000;
+/// Settings and sections in all, those that references bring included: of some twenty thousand connections.
+const MAX_NODES: usize = 500_000;
+/// Settings, and sections, side by side: each new name is compared with all.
+const MAX_BESIDE: usize = 25_000;
 
 /// Reads a file and those that it includes.
 ///
@@ -112,7 +114,11 @@ impl Parser {
                 Some((Token::Equals, _)) => {
                     let (value, value_at) = scanner.value().map_err(one)?;
                     let values = Values::One(value.into_bytes());
-                    self.section(&path, &at).set(Setting { name, values, at: value_at });
+                    let section = self.section(&path, &at);
+                    section.set(Setting { name, values, at: value_at });
+                    if section.settings.len() > MAX_BESIDE {
+                        return Err(one(at.remark("too many settings in one section")));
+                    }
                 }
                 Some((Token::Begin, _)) => {
                     path.push(name);
@@ -142,7 +148,11 @@ impl Parser {
             return Err(at.remark("sections are nested too deeply"));
         }
         self.section(path, at);
-        Ok(())
+        let around = path.split_last().map(|(_, around)| self.section(around, at).sections.len());
+        match around.is_some_and(|beside| beside > MAX_BESIDE) {
+            true => Err(at.remark("too many sections in one section")),
+            false => Ok(()),
+        }
     }
 
     fn section(&mut self, path: &[String], at: &At) -> &mut Section {
@@ -175,7 +185,7 @@ impl Parser {
 
     fn finish(self) -> Result<Section, FileError> {
         let mut expansion = Expansion { root: &self.root, references: &self.references, nodes: 0 };
-        expansion.expand(&[], &mut Vec::new()).map_err(|remark| FileError::Lines(vec![remark]))
+        expansion.expand(&[], Some(&self.root), &mut Vec::new()).map_err(|remark| FileError::Lines(vec![remark]))
     }
 }
 
@@ -187,16 +197,20 @@ struct Expansion<'a> {
 }
 
 impl Expansion<'_> {
-    /// The section at this path with everything it inherits. `via` are the references that led here.
-    fn expand(&mut self, path: &[String], via: &mut Vec<Vec<String>>) -> Result<Section, Remark> {
-        let own = path.iter().try_fold(self.root, |section, name| section.section(name).map(|named| &named.section));
+    /// The section at this path, which has its `own` contents, with everything it inherits. `via` are the references that led here.
+    fn expand(
+        &mut self,
+        path: &[String],
+        own: Option<&Section>,
+        via: &mut Vec<Vec<String>>,
+    ) -> Result<Section, Remark> {
         let mut whole = Section::default();
         if let Some(own) = own {
             whole.settings = own.settings.clone();
             self.nodes += own.settings.len();
             for named in &own.sections {
                 let below = [path, std::slice::from_ref(&named.name)].concat();
-                let section = self.expand(&below, via)?;
+                let section = self.expand(&below, Some(&named.section), via)?;
                 self.nodes += 1;
                 whole.sections.push(super::tree::Named { section, ..named.clone() });
             }
@@ -210,7 +224,7 @@ impl Expansion<'_> {
                 return Err(at.remark(format!("the section {} refers to itself", target.join("."))));
             }
             via.push(target.clone());
-            let inherited = self.expand(target, via)?;
+            let inherited = self.expand(target, known, via)?;
             via.pop();
             self.inherit(&mut whole, inherited);
             if self.nodes > MAX_NODES {

@@ -140,9 +140,9 @@ impl Section {
         self.settings.iter().find(|setting| setting.name == name)
     }
 
-    /// The section of this name.
+    /// The section of this name; who reads a file has just added it.
     pub fn section(&self, name: &str) -> Option<&Named> {
-        self.sections.iter().find(|section| section.name == name)
+        self.sections.iter().rfind(|section| section.name == name)
     }
 
     /// Sets a value; an earlier one of this name is replaced in its place.
@@ -161,7 +161,7 @@ impl Section {
 
     /// The section of this name, made at the end if there is none.
     pub fn open(&mut self, name: &str, at: &At) -> &mut Section {
-        let index = self.sections.iter().position(|section| section.name == name).unwrap_or_else(|| {
+        let index = self.sections.iter().rposition(|section| section.name == name).unwrap_or_else(|| {
             self.sections.push(Named { name: name.to_owned(), at: at.clone(), section: Section::default() });
             self.sections.len() - 1
         });

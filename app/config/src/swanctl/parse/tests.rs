@@ -155,7 +155,12 @@ fn what_grows_without_end_is_refused() {
         text.push_str(&format!("s{i} {{ x : s{0} {{ }}\n y : s{0} {{ }} }}\n", i - 1));
     }
     assert!(read(&text).contains("references"), "{}", read(&text));
-    let many: String = (0..MAX_NODES + 1).map(|i| format!("a{i} = 1\n")).collect();
+    let settings = |count| (0..count).map(|i| format!("a{i} = 1\n")).collect::<String>();
+    assert!(read(&settings(MAX_BESIDE + 1)).ends_with("too many settings in one section"));
+    let sections: String = (0..MAX_BESIDE + 1).map(|i| format!("a{i} {{ }}\n")).collect();
+    assert!(read(&sections).ends_with("too many sections in one section"));
+    let of_one = settings(MAX_NODES / 1000);
+    let many: String = (0..1000).map(|i| format!("s{i} {{ {of_one} }}\n")).collect();
     assert!(read(&many).ends_with("too many settings"));
 }
 
