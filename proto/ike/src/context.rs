@@ -37,6 +37,7 @@ use crate::negotiate::Offers;
 use crate::numbers::{Held, Numbers};
 use crate::output::{Event, OpId, Output, StreamOp, Transmit};
 use crate::question::Question;
+use crate::remotes::Remotes;
 use crate::sa_table::SaTable;
 use crate::sealed::Sealed;
 #[cfg(feature = "ikev1")]
@@ -57,13 +58,10 @@ const OUTPUTS: usize = 16;
 /// The context of a handler. The SA being handled is not in `table` meanwhile.
 pub(crate) struct Core {
     pub(crate) config: Arc<Config>,
-    /// The remotes and policies of `config`, each shared with the SAs that are made of it.
-    remotes: Vec<Arc<Remote>>,
-    /// By the remote that they are for, in their order: a peer has few, the configuration may have very many.
+    pub(crate) remotes: Remotes,
+    /// Its policies by the remote that they are for, in their order: a peer has few, the configuration may have very many. Each is
+    /// shared with the SAs that are made of it.
     policies: BTreeMap<String, Vec<Arc<ChildPolicy>>>,
-    /// By name and by number, since there may be very many: what is wanted of a remote is of the entry that initiates, where
-    /// it has one for each version.
-    named: BTreeMap<String, Vec<Arc<Remote>>>,
     numbered: BTreeMap<PolicyId, Arc<ChildPolicy>>,
     /// What is offered of their proposals.
     pub(crate) offers: Offers,
@@ -131,9 +129,8 @@ impl Core {
         let cookies = Cookies::new(&mut *rng, now);
         let mut core = Core {
             config: Arc::default(),
-            remotes: Vec::new(),
+            remotes: Remotes::default(),
             policies: BTreeMap::new(),
-            named: BTreeMap::new(),
             numbered: BTreeMap::new(),
             offers: Offers::default(),
             edition: 0,
@@ -180,11 +177,7 @@ impl Core {
 
     /// Takes another configuration; SAs keep what they were made of.
     pub(crate) fn configure(&mut self, config: Arc<Config>) {
-        self.remotes = config.remotes.iter().cloned().map(Arc::new).collect();
-        self.named.clear();
-        for remote in &self.remotes {
-            self.named.entry(remote.name.clone()).or_default().push(remote.clone());
-        }
+        self.remotes = Remotes::of(&config);
         (self.policies, self.numbered) = Default::default();
         for child in config.policies.iter().cloned().map(Arc::new) {
             self.numbered.entry(child.policy.id).or_insert_with(|| child.clone());
@@ -205,26 +198,9 @@ impl Core {
         host_names::configure(self);
     }
 
-    /// The remotes, in the order of the configuration.
-    pub(crate) fn remotes(&self) -> &[Arc<Remote>] {
-        &self.remotes
-    }
-
     /// The policies for the remote of this name, the one that counts most first.
     pub(crate) fn policies_of(&self, remote: &str) -> &[Arc<ChildPolicy>] {
         self.policies.get(remote).map_or(&[], Vec::as_slice)
-    }
-
-    /// The remote of this name; the entry that initiates, where it has one for each version.
-    pub(crate) fn remote(&self, name: &str) -> Option<Arc<Remote>> {
-        let all = self.named.get(name)?;
-        all.iter().find(|remote| remote.initiate).or(all.first()).cloned()
-    }
-
-    /// What the configuration has now in the place of a remote.
-    pub(crate) fn current(&self, old: &Remote) -> Option<Arc<Remote>> {
-        let same = |remote: &&Arc<Remote>| remote.version.number() == old.version.number();
-        self.named.get(&old.name)?.iter().find(same).cloned()
     }
 
     /// The policy of this number.
@@ -438,11 +414,6 @@ impl Core {
     pub(crate) fn serial(&mut self) -> u64 {
         self.next_serial += 1;
         self.next_serial
-    }
-
-    /// The name of the remote configured for an address, for reports.
-    pub(crate) fn remote_name(&self, address: core::net::IpAddr) -> Option<String> {
-        self.config.remotes.iter().find(|remote| remote.is_at(address, &self.hosts)).map(|remote| remote.name.clone())
     }
 }
 

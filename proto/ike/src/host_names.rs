@@ -59,6 +59,20 @@ pub(crate) struct Waiting {
 }
 
 impl HostNames {
+    /// Where answers have put these.
+    #[cfg(test)]
+    pub(crate) fn found_at(hosts: impl Iterator<Item = (HostName, IpAddr)>) -> Self {
+        let never = Instant::default();
+        let known = |address| Known {
+            at: alloc::vec![Gateway { address, source: None }],
+            failed: None,
+            asked: None,
+            answered: never,
+            next: never,
+        };
+        HostNames { known: hosts.map(|(name, address)| (name, known(address))).collect(), ..HostNames::default() }
+    }
+
     /// Where the host is, as far as that is known.
     pub(crate) fn at(&self, name: &HostName) -> &[Gateway] {
         self.known.get(name).map_or(&[], |known| &known.at)
@@ -124,16 +138,15 @@ impl HostNames {
 
 /// The names of the configuration are others, perhaps. New ones are looked up at once.
 pub(crate) fn configure(core: &mut Core) {
-    let wanted: BTreeSet<HostName> = core.remotes().iter().flat_map(|remote| remote.names()).cloned().collect();
+    let wanted: BTreeSet<HostName> = core.remotes.all().iter().flat_map(|remote| remote.names()).cloned().collect();
     let now = core.now;
-    let remotes: Vec<Arc<Remote>> = core.remotes().to_vec();
-    let hosts = &mut core.hosts;
+    let (hosts, remotes) = (&mut core.hosts, &core.remotes);
     hosts.known.retain(|name, _| wanted.contains(name));
     for name in wanted {
         let fresh = Known { at: Vec::new(), failed: None, asked: None, answered: now, next: now };
         hosts.known.entry(name).or_insert(fresh);
     }
-    hosts.waiting.retain(|waiting| remotes.iter().any(|remote| remote.name == waiting.remote.name && remote.initiate));
+    hosts.waiting.retain(|waiting| remotes.named(&waiting.remote.name).iter().any(|remote| remote.initiate));
     refresh(core);
 }
 
@@ -215,7 +228,7 @@ pub(crate) fn answered(op: OpId, answer: Answer, core: &mut Core) -> Option<Answ
     event.into_iter().for_each(|event| core.event(event));
     let due: Vec<Waiting> = core.hosts.waiting.extract_if(.., |waiting| waiting.name == name).collect();
     due.into_iter().for_each(|waiting| gateways::looked_up(waiting, core));
-    let configured = core.remotes().iter().any(|remote| remote.names().any(|other| *other == name));
+    let configured = core.remotes.all().iter().any(|remote| remote.names().any(|other| *other == name));
     if !configured && !core.hosts.waiting.iter().any(|waiting| waiting.name == name) {
         core.hosts.known.remove(&name);
     }

@@ -60,6 +60,8 @@ mod nat;
 #[cfg(any(feature = "ikev1", feature = "ikev2"))]
 mod numbers;
 #[cfg(any(feature = "ikev1", feature = "ikev2"))]
+mod remotes;
+#[cfg(any(feature = "ikev1", feature = "ikev2"))]
 mod retry;
 #[cfg(any(feature = "ikev1", feature = "ikev2"))]
 mod sa_table;

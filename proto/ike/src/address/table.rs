@@ -2,7 +2,6 @@
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 
@@ -16,6 +15,7 @@ use crate::config::{Internal, Remote};
 use crate::context::Core;
 use crate::ike_sa::Ends;
 use crate::output::Event;
+use crate::remotes::Remotes;
 
 /// What the IKE SAs have, by our SPI.
 #[derive(Default)]
@@ -59,8 +59,8 @@ impl Addresses {
     }
 
     /// Forgets the links with remotes that are there no more.
-    pub(crate) fn forget_links(&mut self, remotes: &[Arc<Remote>]) {
-        self.wishes.retain(|name, _| remotes.iter().any(|remote| remote.name == *name));
+    pub(crate) fn forget_links(&mut self, remotes: &Remotes) {
+        self.wishes.retain(|name, _| !remotes.named(name).is_empty());
     }
 
     /// Another IKE SA has taken over.

@@ -32,7 +32,6 @@ use ravelin_types::IkeSpi;
 use ravelin_wire::ike::header::{ExchangeType, Header};
 use ravelin_wire::ike::v1::{Content, Message, Payload};
 
-use crate::config::IkeVersion;
 use crate::context::Core;
 use crate::ike_sa::{IkeSa, Phase};
 use crate::input::Datagram;
@@ -58,7 +57,7 @@ fn take(datagram: Datagram<'_>, core: &mut Core) -> Option<Vec<u8>> {
     let opens = matches!(header.exchange, ExchangeType::IDENTITY_PROTECTION | ExchangeType::AGGRESSIVE);
     if header.responder_spi == IkeSpi::ZERO && opens {
         // Off unless a remote asks for it.
-        match core.remotes().iter().any(|remote| remote.accept && remote.version != IkeVersion::V2) {
+        match core.remotes.answers_v1() {
             true => exchange::respond(message, datagram, core),
             false => core.counters.version += 1,
         }

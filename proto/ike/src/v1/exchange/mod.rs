@@ -505,7 +505,7 @@ fn candidates(
     let (local, from) = (datagram.local.ip(), datagram.remote.ip());
     let mode = |remote: &&Arc<Remote>| matches!(&remote.version, IkeVersion::V1(v1) if v1.aggressive == aggressive);
     let answers = |exact| {
-        let all = core.remotes().iter().filter(mode);
+        let all = core.remotes.near(from).filter(mode);
         all.filter(move |remote| remote.answers(local, from, &core.hosts) == Some(exact))
     };
     let mut found: Vec<Arc<Remote>> = answers(true).chain(answers(false)).cloned().collect();

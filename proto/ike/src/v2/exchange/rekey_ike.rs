@@ -294,7 +294,7 @@ pub(crate) fn respond(
         |open: &Exchange| matches!(open, Exchange::CreateChild(_) | Exchange::DeleteChild(_) | Exchange::Close(_));
     let child_open = sa.exchanges().any(of_child);
     // An IKE SA is not prolonged when its remote is not configured any more: it ends with its lifetime.
-    if core.config.remote(&sa.remote.name).is_none() {
+    if core.remotes.named(&sa.remote.name).is_empty() {
         return Err(Error::Temporary);
     }
     // RFC 9370 §2.2.4: nor when a rekey has got as far as the additional key exchanges.

@@ -61,7 +61,7 @@ pub(crate) fn show(header: &Header, datagram: Datagram<'_>, core: &Core) -> Opti
         let there = remote.is_at(from, &core.hosts) || remote.answers(own, from, &core.hosts).is_some();
         remote.version == IkeVersion::V2 && remote.extensions.crash_detection && there
     };
-    let known = core.remotes().iter().any(|remote| takes(remote));
+    let known = core.remotes.near(from).any(|remote| takes(remote));
     (known && !lives(spis, core)).then(|| make(spis, core)).flatten()
 }
 

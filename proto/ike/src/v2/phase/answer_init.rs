@@ -208,7 +208,7 @@ fn nobody(payloads: &Payloads, from: IpAddr, core: &Core) -> Disagreement {
     if core.remote_name(from).is_none() {
         return Disagreement::new(Part::NoRemote, theirs, known(core));
     }
-    let mut here = core.remotes().iter().filter(|remote| remote.is_at(from, &core.hosts));
+    let mut here = core.remotes.near(from).filter(|remote| remote.is_at(from, &core.hosts));
     let ours = if here.all(|remote| remote.version.number() != 2) { "IKEv1 only" } else { "initiate only" };
     Disagreement::new(Part::Role, theirs, vec![ours.into()])
 }
@@ -235,7 +235,7 @@ fn repeat(spi: IkeSpi, datagram: Datagram<'_>, core: &mut Core) {
 fn candidates(datagram: Datagram<'_>, core: &Core) -> Vec<Arc<Remote>> {
     let (local, from) = (datagram.local.ip(), datagram.remote.ip());
     let answers = |exact| {
-        let all = core.remotes().iter().filter(|remote| remote.version == IkeVersion::V2);
+        let all = core.remotes.near(from).filter(|remote| remote.version == IkeVersion::V2);
         all.filter(move |remote| remote.answers(local, from, &core.hosts) == Some(exact))
     };
     answers(true).chain(answers(false)).cloned().collect()

@@ -189,9 +189,8 @@ fn give(origin: &Origin<'_>, core: &mut Core) -> Option<(u64, Payload)> {
 /// What a ticket that somebody at this address presents stands for, and the remote that it is.
 pub(crate) fn open(ticket: &[u8], own: IpAddr, from: IpAddr, core: &Core) -> Option<(Session, Arc<Remote>)> {
     let session = core.tickets.keys.open(ticket, core.now)?;
-    let mut all = core.remotes().iter().filter(|remote| remote.version == IkeVersion::V2);
-    let remote =
-        all.find(|remote| remote.name == session.remote && remote.answers(own, from, &core.hosts).is_some())?.clone();
+    let mut all = core.remotes.named(&session.remote).iter().filter(|remote| remote.version == IkeVersion::V2);
+    let remote = all.find(|remote| remote.answers(own, from, &core.hosts).is_some())?.clone();
     admit(&session, &remote, own, core)?;
     Some((session, remote))
 }
