@@ -216,3 +216,6 @@ impl Model {
         self.accounts = eap::accounts(self.secrets.values().map(AsRef::as_ref));
     }
 }
+
+#[cfg(test)]
+mod tests;
