@@ -3,19 +3,17 @@
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::fmt;
 use core::net::IpAddr;
 use core::time::Duration;
 
-use ravelin_crypto::CryptoProvider;
 use ravelin_eap::Accounts;
 use ravelin_types::if_id::IfIds;
 #[cfg(any(feature = "ikev1", feature = "ikev2"))]
 use ravelin_types::options::AggFrag;
-use ravelin_types::policy::{Action, Policy, PolicyId};
 #[cfg(any(feature = "ikev1", feature = "ikev2"))]
-use ravelin_types::policy::{Mode, Protection};
-use ravelin_types::proposal::{Proposal, ProtocolId};
+use ravelin_types::policy::{Action, Mode, Protection};
+use ravelin_types::policy::{Policy, PolicyId};
+use ravelin_types::proposal::Proposal;
 use ravelin_types::selector::TrafficSelector;
 #[cfg(any(feature = "ikev1", feature = "ikev2"))]
 use ravelin_types::selector::{Side, narrow};
@@ -28,7 +26,6 @@ use crate::address::Inside;
 pub use crate::address::pool::Pool;
 pub use crate::auth::{EapServer, LocalAuth, OwnRound, PeerRound, RemoteAuth, Rounds};
 use crate::extensions::Extensions;
-use crate::negotiate;
 pub use crate::open::{Gateway, IdPattern, Open, OwnedKey, Reach};
 
 /// One configuration, replaced as a whole by [`Command::Configure`](crate::Command::Configure).
@@ -59,163 +56,7 @@ impl Config {
     pub fn policy(&self, id: PolicyId) -> Option<&ChildPolicy> {
         self.policies.iter().find(|child| child.policy.id == id)
     }
-
-    /// Everything in it that can never work with this provider. An endpoint takes such a configuration all the same:
-    /// the entries concerned fail when they are used.
-    pub fn mistakes(&self, crypto: &CryptoProvider) -> Vec<Mistake> {
-        let mut mistakes = Vec::new();
-        for (i, remote) in self.remotes.iter().enumerate() {
-            let name = || remote.name.clone();
-            if !remote.version.is_built_in() {
-                mistakes.push(Mistake::NoVersion(name()));
-                continue;
-            }
-            let before = || self.remotes.iter().take(i).filter(|other| other.name == remote.name);
-            if before().any(|other| other.version.number() == remote.version.number()) {
-                mistakes.push(Mistake::DuplicateRemote(name()));
-            } else if remote.initiate && before().any(|other| other.initiate) {
-                mistakes.push(Mistake::TwoInitiate(name()));
-            }
-            // Keys of a keyring may come later.
-            let (ours, theirs) = remote.proves();
-            let can = (!ours || remote.own_proofs().all(LocalAuth::is_usable))
-                && (!theirs || remote.peer_proofs().all(RemoteAuth::is_usable));
-            if remote.open.keys.is_none() && !can {
-                mistakes.push(Mistake::NoSecret(name()));
-            }
-            if let Some(why) = remote.auth_mistake() {
-                mistakes.push(Mistake::Authentication(name(), why));
-            }
-            if remote.local.is_some_and(|local| local.is_ipv4() != remote.remote.is_ipv4()) {
-                mistakes.push(Mistake::Families(name()));
-            }
-            let has_proposal = match remote.version {
-                #[cfg(feature = "ikev1")]
-                IkeVersion::V1(_) => crate::v1::offer::usable(&remote.proposals, crypto),
-                #[cfg(not(feature = "ikev1"))]
-                IkeVersion::V1(_) => false,
-                IkeVersion::V2 => usable(&remote.proposals, ProtocolId::IKE, crypto),
-            };
-            if !has_proposal {
-                mistakes.push(Mistake::NoIkeProposal(name()));
-            }
-        }
-        for (i, child) in self.policies.iter().enumerate() {
-            let (id, name) = (child.policy.id, || child.policy.name.clone());
-            if self.policies.iter().take(i).any(|other| other.policy.id == id) {
-                mistakes.push(Mistake::DuplicatePolicy(id));
-            }
-            if self.remote(&child.remote).is_none() {
-                mistakes.push(Mistake::NoRemote(name(), child.remote.clone()));
-            }
-            let Action::Protect(protection) = &child.policy.action else {
-                mistakes.push(Mistake::NotProtected(name()));
-                continue;
-            };
-            if protection.local.is_some_and(|l| l.is_ipv4() != protection.remote.is_ipv4()) {
-                mistakes.push(Mistake::PolicyFamilies(name()));
-            }
-            let protocol = child.proposals.first().map_or(ProtocolId::ESP, |proposal| proposal.protocol);
-            let known = [ProtocolId::ESP, ProtocolId::AH].contains(&protocol);
-            if !known || !usable(&child.proposals, protocol, crypto) {
-                mistakes.push(Mistake::NoChildProposal(name()));
-            }
-            if !child.ah.is_empty() {
-                let mut remotes = self.remotes.iter().filter(|remote| remote.name == child.remote);
-                if remotes.any(|remote| matches!(remote.version, IkeVersion::V2)) {
-                    mistakes.push(Mistake::AhAndEsp(name(), child.remote.clone()));
-                }
-                if protocol != ProtocolId::ESP || !child.ah.iter().any(|ah| crypto.integ(*ah).is_some()) {
-                    mistakes.push(Mistake::NoChildProposal(name()));
-                }
-            }
-        }
-        mistakes
-    }
 }
-
-fn usable(proposals: &[Proposal], protocol: ProtocolId, crypto: &CryptoProvider) -> bool {
-    proposals.iter().all(|proposal| proposal.protocol == protocol)
-        && !negotiate::offer(proposals, true, crypto).is_empty()
-}
-
-/// Said where a version of IKE is wanted of a program that was built without it.
-pub(crate) const NO_VERSION: &str = if cfg!(feature = "ikev1") {
-    "this program was built without IKEv2; use IKEv1, or build with ikev2"
-} else if cfg!(feature = "ikev2") {
-    "this program was built without IKEv1; use IKEv2, or build with ikev1"
-} else {
-    "this program was built without IKE; key the policy by hand, or build with ikev1 or ikev2"
-};
-
-/// Something in a configuration that can never work.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Mistake {
-    /// Two remotes have this name and version.
-    DuplicateRemote(String),
-    /// The remote wants a version of IKE that was not built in.
-    NoVersion(String),
-    /// Both versions of the remote are to be initiated.
-    TwoInitiate(String),
-    /// Two policies have this number.
-    DuplicatePolicy(PolicyId),
-    /// The remote has no pre-shared key, or nobody whose certificate would be trusted.
-    NoSecret(String),
-    /// The two sides cannot authenticate so.
-    Authentication(String, &'static str),
-    /// The two addresses of the remote are not of one family.
-    Families(String),
-    /// The two ends of the policy are not of one family.
-    PolicyFamilies(String),
-    /// None of the remote's proposals is complete and known to the crypto provider.
-    NoIkeProposal(String),
-    /// None of the policy's proposals is complete and known to the crypto provider.
-    NoChildProposal(String),
-    /// The policy wants AH around ESP, and the remote is of IKEv2.
-    AhAndEsp(String, String),
-    /// The policy names a remote that is not there.
-    NoRemote(String, String),
-    /// The policy does not ask for protection, so there is nothing to negotiate.
-    NotProtected(String),
-}
-
-impl fmt::Display for Mistake {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Mistake::DuplicateRemote(name) => write!(f, "there are two remotes with the name {name}"),
-            Mistake::NoVersion(name) => write!(f, "remote {name} has no use: {NO_VERSION}"),
-            Mistake::TwoInitiate(name) => {
-                write!(f, "remote {name} is to be initiated with both versions of IKE; only one can")
-            }
-            Mistake::DuplicatePolicy(id) => write!(f, "there are two policies with the number {}", id.0),
-            Mistake::NoSecret(name) => {
-                write!(f, "remote {name} has no pre-shared key, and no authority, certificate or key to trust")
-            }
-            Mistake::Authentication(name, why) => write!(f, "remote {name}: {why}"),
-            Mistake::Families(name) => write!(f, "remote {name} has an IPv4 and an IPv6 address"),
-            Mistake::PolicyFamilies(policy) => write!(f, "policy {policy} has an IPv4 and an IPv6 end"),
-            Mistake::NoIkeProposal(name) => write!(
-                f,
-                "remote {name} has no usable IKE proposal: it takes a cipher, an integrity algorithm unless the cipher \
-                 authenticates, a pseudorandom function and a key exchange method that are built in"
-            ),
-            Mistake::NoChildProposal(policy) => write!(
-                f,
-                "policy {policy} has no usable proposal: ESP takes a cipher, and an integrity algorithm unless the cipher \
-                 authenticates, AH an integrity algorithm, that are built in"
-            ),
-            Mistake::AhAndEsp(policy, name) => write!(
-                f,
-                "policy {policy} wants AH and ESP together, and remote {name} is of IKEv2, which negotiates one protocol for an \
-                 SA (RFC 7296 §3.3): use ESP, or IKEv1 (-z 1), or keys by hand (ipsec addsa)"
-            ),
-            Mistake::NoRemote(policy, name) => write!(f, "policy {policy} names the remote {name}, which is not there"),
-            Mistake::NotProtected(policy) => write!(f, "policy {policy} does not ask for protection"),
-        }
-    }
-}
-
-impl core::error::Error for Mistake {}
 
 /// A peer and how IKE SAs with it are made (`ike remote`).
 #[derive(Clone, Debug)]
@@ -297,17 +138,6 @@ impl Liveness {
 impl Remote {
     /// The login time of a remote that says nothing else: somebody may be typing a password, over a link that loses packets.
     pub const LOGIN_TIME: Duration = Duration::from_secs(120);
-
-    /// Whether we and the peer prove something before a login: in hybrid mode the user does not.
-    fn proves(&self) -> (bool, bool) {
-        match &self.version {
-            IkeVersion::V1(V1 { hybrid: true, xauth, .. }) => {
-                let user = matches!(xauth, Some(Xauth::Login { .. }));
-                (!user, user)
-            }
-            _ => (true, true),
-        }
-    }
 }
 
 /// Internal addresses that one side gives to the other (RFC 7296 §2.19).

@@ -25,6 +25,7 @@ pub mod explain;
 pub mod extensions;
 pub mod input;
 pub mod limits;
+mod mistakes;
 mod negotiate;
 mod open;
 pub mod output;
@@ -80,10 +81,11 @@ mod want;
 #[path = "without.rs"]
 pub mod endpoint;
 
-pub use config::{ChildPolicy, Config, Mistake, Remote};
+pub use config::{ChildPolicy, Config, Remote};
 pub use endpoint::Endpoint;
 pub use extensions::{Extensions, NewGateway, Ppk, PpkIn, Ppks, Redirect, Tcp, Unique};
 pub use input::{Command, Datagram, HostAddresses, Input, Outcome};
+pub use mistakes::Mistake;
 pub use output::{Deadline, Event, OpId, Output, StreamOp, Transmit};
 pub use puzzle::Puzzle;
 pub use question::{Answer, Desk, Question};

@@ -14,9 +14,10 @@ use ravelin_types::{IkeSpi, Instant, Secret, Spi};
 use ravelin_wire::ike::header::Header;
 
 use crate::address::pool::PoolView;
-use crate::config::{Config, NO_VERSION};
+use crate::config::Config;
 use crate::explain::{Failure, Part};
 use crate::input::{Command, Input};
+use crate::mistakes::NO_VERSION;
 use crate::output::{Event, Output};
 use crate::secrets::IkeSecrets;
 use crate::view::{Counters, HostNameView, IkeSaView};

@@ -12,6 +12,8 @@ mod ipcomp;
 #[cfg(all(feature = "ikev1", feature = "ikev2"))]
 mod kinds;
 mod lab;
+#[cfg(all(feature = "ikev1", feature = "ikev2"))]
+mod mistakes;
 mod papers;
 #[cfg(all(feature = "ikev1", feature = "ikev2"))]
 mod put_off;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use ravelin_eap::tls::TlsSide;
 use ravelin_eap::{Client, Method};
-use ravelin_ike::config::{DynamicTs, IdPattern, IkeVersion, LocalAuth, Mistake, Pool, RemoteAuth, V1};
+use ravelin_ike::config::{DynamicTs, IdPattern, IkeVersion, LocalAuth, Pool, RemoteAuth, V1};
 use ravelin_ike::explain::{Means, Part};
-use ravelin_ike::{Command, Config, Event, Unique, limits};
+use ravelin_ike::{Command, Config, Event, Mistake, Unique, limits};
 use ravelin_testkit::papers::Kind;
 use ravelin_types::policy::{Mode, PolicyId};
 use ravelin_types::selector::TrafficSelector;
