@@ -223,6 +223,16 @@ fn own_address(remote: &Remote, source: Option<IpAddr>, peer: IpAddr) -> IpAddr 
 }
 
 impl IkeSa {
+    /// Our SPIs of IKE SAs that are about to take its place.
+    #[cfg(feature = "ikev2")]
+    pub(crate) fn heirs(&self) -> impl Iterator<Item = IkeSpi> {
+        let established = match &self.phase {
+            Phase::V2(v2::phase::Phase::Established(phase)) => Some(phase),
+            _ => None,
+        };
+        established.into_iter().flat_map(|phase| phase.heirs())
+    }
+
     /// The connection that it goes over is gone. `None`: the SA is, too.
     #[cfg(feature = "ikev2")]
     pub(crate) fn closed(self, core: &mut Core) -> Option<IkeSa> {

@@ -88,6 +88,9 @@ pub(crate) struct SaTable {
     inits: BTreeMap<InitKey, IkeSpi>,
     /// Those that are in connections, which strangers can open and end as they like. What is out is not among them.
     streams: BTreeSet<(Way, IkeSpi)>,
+    /// Our SPIs of IKE SAs to come: strangers ask for them. Those of what is out are not among them.
+    #[cfg(feature = "ikev2")]
+    heirs: BTreeSet<IkeSpi>,
     /// A remote may stand for very many peers: those of one are found without looking at the others.
     /// A name stays when its last IKE SA goes: there are as many as are configured.
     by_remote: BTreeMap<Arc<str>, BTreeSet<Whose>>,
@@ -117,6 +120,8 @@ impl SaTable {
             None => {}
         }
         self.streams.extend(stream_of(&sa).map(|way| (way, spi)));
+        #[cfg(feature = "ikev2")]
+        self.heirs.extend(sa.heirs());
         // One that is new was not out, and what went out last comes back first: however many ended, they are not looked through.
         let is_out = |(out, _): &(IkeSpi, Found)| *out == spi;
         let at = if self.sas.contains_key(&spi) { self.out.iter().rposition(is_out) } else { None };
@@ -176,6 +181,10 @@ impl SaTable {
         if let Some(way) = stream_of(&sa) {
             self.streams.remove(&(way, spi));
         }
+        #[cfg(feature = "ikev2")]
+        for heir in sa.heirs() {
+            self.heirs.remove(&heir);
+        }
         let name = sa.remote_name();
         let remote = self.by_remote.get_key_value(name).map_or_else(|| name.into(), |(name, _)| name.clone());
         let found = Found { init: sa.ends.init_key.clone(), remote, peer: sa.peer().cloned() };
@@ -201,6 +210,12 @@ impl SaTable {
     /// All, in order of SPI.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &IkeSa> {
         self.sas.values().filter_map(|place| place.sa.as_ref())
+    }
+
+    /// Whether this is our SPI of an IKE SA that is about to take the place of another.
+    #[cfg(feature = "ikev2")]
+    pub(crate) fn comes(&self, spi: IkeSpi) -> bool {
+        self.heirs.contains(&spi)
     }
 
     /// How many.

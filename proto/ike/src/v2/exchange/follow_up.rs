@@ -112,9 +112,12 @@ impl Promise {
         }
     }
 
-    /// Whether it is about the IKE SA with this SPI of ours.
-    pub(crate) fn makes(&self, spi: IkeSpi) -> bool {
-        matches!(&self.what, Promised::Ike(promised) if promised.spis.1 == spi)
+    /// Our SPI of the IKE SA that it is about.
+    pub(crate) fn heir(&self) -> Option<IkeSpi> {
+        match &self.what {
+            Promised::Ike(promised) => Some(promised.spis.1),
+            Promised::Child(_) => None,
+        }
     }
 
     /// Takes it back.

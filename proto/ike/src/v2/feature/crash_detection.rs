@@ -31,14 +31,13 @@ use crate::bucket::Bucket;
 use crate::config::{IkeVersion, Remote};
 use crate::context::Core;
 use crate::gateways;
-use crate::ike_sa::{self, Ends, IkeSa};
+use crate::ike_sa::Ends;
 use crate::input::Datagram;
 use crate::limits;
 use crate::output::DownReason;
 use crate::v2::exchange::Exchange;
 use crate::v2::feature::reauthentication;
 use crate::v2::message::Payloads;
-use crate::v2::phase::Phase;
 use crate::v2::phase::established::{Established, Stage};
 
 /// Octets of our tokens: the least that RFC 6290 §5 has, so that the answer with one is hardly longer than any request.
@@ -67,12 +66,7 @@ pub(crate) fn show(header: &Header, datagram: Datagram<'_>, core: &Core) -> Opti
 
 /// RFC 6290 §9.2: whether one of these is our SPI of an IKE SA, or will be, whatever else the message says.
 fn lives(spis: (IkeSpi, IkeSpi), core: &Core) -> bool {
-    let either = [spis.0, spis.1];
-    let comes = |sa: &IkeSa| match &sa.phase {
-        ike_sa::Phase::V2(Phase::Established(phase)) => either.iter().any(|spi| phase.makes(*spi)),
-        _ => false,
-    };
-    either.iter().any(|spi| core.table.get(*spi).is_some()) || core.table.iter().any(comes)
+    [spis.0, spis.1].into_iter().any(|spi| core.table.get(spi).is_some() || core.table.comes(spi))
 }
 
 /// The token of this pair; `None`: nobody gave us a secret, or there is no such prf.

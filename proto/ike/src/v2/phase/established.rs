@@ -285,10 +285,13 @@ impl Established {
         self.crash.keep(payloads.and_then(|payloads| crash_detection::given(&self.remote, payloads)));
     }
 
-    /// Whether this is our SPI of an IKE SA that is about to take its place.
-    pub(crate) fn makes(&self, spi: IkeSpi) -> bool {
-        let asked = |open: &Exchange| matches!(open, Exchange::RekeyIke(open) if open.spi == spi);
-        self.exchanges().any(asked) || self.promises.iter().any(|promise| promise.makes(spi))
+    /// Our SPIs of IKE SAs that are about to take its place.
+    pub(crate) fn heirs(&self) -> impl Iterator<Item = IkeSpi> {
+        let asked = self.exchanges().filter_map(|open| match open {
+            Exchange::RekeyIke(open) => Some(open.spi),
+            _ => None,
+        });
+        asked.chain(self.promises.iter().filter_map(Promise::heir))
     }
 
     /// The message comes again when its key exchange is done; it has changed nothing.
