@@ -5,7 +5,6 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
 use alloc::sync::Arc;
-use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -362,10 +361,10 @@ impl Core {
     }
 
     /// A fresh nonce.
-    pub(crate) fn nonce(&mut self) -> Vec<u8> {
-        let mut nonce = vec![0; limits::NONCE_LEN];
+    pub(crate) fn nonce(&mut self) -> Arc<[u8]> {
+        let mut nonce = [0; limits::NONCE_LEN];
         self.pool.take(&mut nonce, &mut *self.rng);
-        nonce
+        nonce.into()
     }
 
     /// An SPI for an IKE SA that no other has.

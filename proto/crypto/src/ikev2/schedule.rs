@@ -39,10 +39,8 @@ impl Skeyseed {
             _ => usize::MAX,
         };
         let cut = |nonce: &'a [u8]| &nonce[..nonce.len().min(most)];
-        let mut key = [cut(nonces.initiator), cut(nonces.responder)].concat();
-        let seed = prf_once(prf, &key, &[shared.expose()]);
-        key.zeroize();
-        Skeyseed(seed)
+        let key = [cut(nonces.initiator), cut(nonces.responder)].concat();
+        Skeyseed(prf_once(prf, &key, &[shared.expose()]))
     }
 
     /// `prf(SK_d (old), SK(0) | Ni | Nr | SK(1) | ... SK(n))` (RFC 7296 §2.18, RFC 9370 §2.2.4). `old_prf` is the prf of

@@ -41,7 +41,7 @@ const EXCHANGE: ExchangeType = ExchangeType::AGGRESSIVE;
 pub(super) struct Offered {
     pub(super) suites: Vec<IkeSuite>,
     sa: Vec<u8>,
-    nonce: Vec<u8>,
+    nonce: Arc<[u8]>,
     private: Arc<dyn KePrivate>,
 }
 
@@ -76,7 +76,7 @@ pub(super) fn offer(mut opening: Opening, ends: Ends, core: &mut Core) -> Result
     let method = proof::method(&remote, true, &core.crypto)?;
     let mut payloads = vec![Payload::Sa(offer::sa(&suites, method, remote.lifetime, &core.crypto))];
     payloads.push(Payload::Ke(Opaque(private.public().to_vec())));
-    payloads.extend(Nonce::new(nonce.as_slice()).map(Payload::Nonce));
+    payloads.extend(Nonce::new(nonce.clone()).map(Payload::Nonce));
     payloads.push(Payload::Id(id_payload(&remote.local_id)));
     payloads.extend(proof::requests(opening.remotes.iter()));
     payloads.extend(Abilities::OURS.payloads());
@@ -119,7 +119,7 @@ pub(super) fn answer(
         agreed,
         algs,
         sa: payloads.body(PayloadType::V1_SA).to_vec(),
-        nonces: (payloads.nonce()?.as_bytes().to_vec(), core.nonce()),
+        nonces: (payloads.nonce()?.shared(), core.nonce()),
         publics: (theirs, public),
         shared,
     };
@@ -157,7 +157,7 @@ pub(super) fn send_2(
     let Agreed { suite, method, .. } = material.agreed;
     let (_, answer) = offer::choose(payloads.sa()?, &[suite], &[method], &core.crypto).ok_or(Error::NOT_BUILT_IN)?;
     let mut reply = vec![Payload::Sa(answer), Payload::Ke(Opaque(material.publics.1.clone()))];
-    reply.extend(Nonce::new(material.nonces.1.as_slice()).map(Payload::Nonce));
+    reply.extend(Nonce::new(material.nonces.1.clone()).map(Payload::Nonce));
     reply.push(Payload::Id(id_payload(&remote.local_id)));
     reply.extend(proof::certificates(&remote));
     reply.push(proof);
@@ -267,7 +267,7 @@ fn conclude(
         agreed,
         algs,
         sa: offered.sa.clone(),
-        nonces: (offered.nonce.clone(), payloads.nonce()?.as_bytes().to_vec()),
+        nonces: (offered.nonce.clone(), payloads.nonce()?.shared()),
         publics: (offered.private.public().to_vec(), theirs),
         shared,
     };

@@ -41,7 +41,7 @@ pub(super) struct ValueSent {
     pub(super) agreed: Agreed,
     algs: Algs,
     sa: Vec<u8>,
-    nonce: Vec<u8>,
+    nonce: Arc<[u8]>,
     private: Arc<dyn KePrivate>,
 }
 
@@ -269,7 +269,7 @@ fn answer_value(
         agreed: *agreed,
         algs,
         sa: sa.to_vec(),
-        nonces: (payloads.nonce()?.as_bytes().to_vec(), nonce),
+        nonces: (payloads.nonce()?.shared(), nonce),
         publics: (theirs, public),
         shared,
     };
@@ -292,7 +292,7 @@ fn identify(
         agreed: sent.agreed,
         algs: sent.algs,
         sa: sent.sa.clone(),
-        nonces: (sent.nonce.clone(), payloads.nonce()?.as_bytes().to_vec()),
+        nonces: (sent.nonce.clone(), payloads.nonce()?.shared()),
         publics: (sent.private.public().to_vec(), theirs),
         shared,
     };

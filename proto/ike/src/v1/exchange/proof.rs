@@ -97,7 +97,7 @@ pub(crate) struct Material {
     pub(super) algs: Algs,
     /// Body of the initiator's SA payload.
     pub(super) sa: Vec<u8>,
-    pub(super) nonces: (Vec<u8>, Vec<u8>),
+    pub(super) nonces: (Arc<[u8]>, Arc<[u8]>),
     pub(super) publics: (Vec<u8>, Vec<u8>),
     pub(super) shared: Secret,
 }

@@ -54,7 +54,7 @@ pub(crate) struct CreateChild {
     /// Outbound SPIs that the peer deleted meanwhile and we do not know: one of them may be in the answer, which can be
     /// overtaken by a delete on its way.
     deleted: Vec<Spi>,
-    nonce: Vec<u8>,
+    nonce: Arc<[u8]>,
     /// What was agreed on, while additional key exchanges go on.
     agreed: Option<(Agreed, Rounds)>,
 }
@@ -62,7 +62,7 @@ pub(crate) struct CreateChild {
 /// What the response came to.
 struct Agreed {
     terms: Terms,
-    nonce_r: Vec<u8>,
+    nonce_r: Arc<[u8]>,
 }
 
 /// The same with the key exchanges behind it, and the first request of those.
@@ -135,7 +135,7 @@ impl CreateChild {
         payloads.extend(virtual_link::notify(&offer.policy, ends, core));
         payloads.extend(offer.notifies());
         payloads.push(offer.sa());
-        payloads.extend(Nonce::new(nonce.as_slice()).map(Payload::Nonce));
+        payloads.extend(Nonce::new(nonce.clone()).map(Payload::Nonce));
         let ke = offer.ke.as_ref();
         payloads.extend(ke.map(|(method, ke)| Payload::Ke(Ke { method: *method, data: ke.public().to_vec() })));
         payloads.extend(offer.ts());
@@ -214,7 +214,7 @@ impl CreateChild {
 
     /// The lower of the two nonces.
     fn lowest<'a>(&'a self, agreed: &'a Agreed) -> &'a [u8] {
-        self.nonce.as_slice().min(&agreed.nonce_r)
+        (&*self.nonce).min(&*agreed.nonce_r)
     }
 
     /// Takes in a response of CREATE_CHILD_SA or of IKE_FOLLOWUP_KE.
@@ -261,7 +261,7 @@ impl CreateChild {
             }
             _ => return Err(Error::Violation("a key exchange method without our value of it")),
         };
-        let nonce_r = payloads.nonce()?.as_bytes().to_vec();
+        let nonce_r = payloads.nonce()?.shared();
         let (rounds, request) = Rounds::begin(&terms.additional, shared, payloads, core)?;
         Ok((Agreed { terms, nonce_r }, rounds, request))
     }
@@ -379,10 +379,10 @@ pub(crate) fn respond(
         sa.room_for_promise()?;
     }
     let (ke, shared) = exchanged.unzip();
-    let nonces = (payloads.nonce()?.as_bytes().to_vec(), core.nonce());
+    let nonces = (payloads.nonce()?.shared(), core.nonce());
 
     let (inbound, mut reply) = answer.head(ends, core);
-    reply.extend(Nonce::new(nonces.1.as_slice()).map(Payload::Nonce));
+    reply.extend(Nonce::new(nonces.1.clone()).map(Payload::Nonce));
     reply.extend(ke.map(Payload::Ke));
     reply.extend(answer.ts());
     let ChildAnswer { policy, terms, .. } = answer;
@@ -407,12 +407,12 @@ pub(crate) struct PromisedChild {
     pub(crate) inbound: Spi,
     pub(crate) replaces: Option<Spi>,
     /// Ni and Nr.
-    nonces: (Vec<u8>, Vec<u8>),
+    nonces: (Arc<[u8]>, Arc<[u8]>),
 }
 
 impl PromisedChild {
     fn lowest(&self) -> &[u8] {
-        self.nonces.0.as_slice().min(&self.nonces.1)
+        (&*self.nonces.0).min(&*self.nonces.1)
     }
 }
 

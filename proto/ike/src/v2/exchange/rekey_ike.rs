@@ -51,7 +51,7 @@ pub(crate) struct RekeyIke {
     offers: Arc<[Proposal]>,
     method: KeMethod,
     ke: Arc<dyn KePrivate>,
-    nonce: Vec<u8>,
+    nonce: Arc<[u8]>,
     collision: Option<Collision>,
     /// What was agreed on, while additional key exchanges go on.
     agreed: Option<(Agreed, Rounds)>,
@@ -63,7 +63,7 @@ struct Agreed {
     theirs: IkeSpi,
     suite: IkeSuite,
     additional: Vec<KeMethod>,
-    nonce_r: Vec<u8>,
+    nonce_r: Arc<[u8]>,
     /// By which the peer will show that it lost the new IKE SA.
     token: Option<Secret>,
 }
@@ -102,7 +102,7 @@ impl RekeyIke {
         let ke = core.generate(method)?;
         let (spi, nonce) = (core.ike_spi(), core.nonce());
         let mut payloads = vec![offer::sa(&offers, spi.into())];
-        payloads.extend(Nonce::new(nonce.as_slice()).map(Payload::Nonce));
+        payloads.extend(Nonce::new(nonce.clone()).map(Payload::Nonce));
         payloads.push(Payload::Ke(Ke { method, data: ke.public().to_vec() }));
         let exchange = RekeyIke { task, spi, offers, method, ke, nonce, collision: None, agreed: None };
         Ok((Exchange::RekeyIke(Box::new(exchange)), payloads))
@@ -197,7 +197,7 @@ impl RekeyIke {
 
     /// The lower of the two nonces.
     fn lowest<'a>(&'a self, agreed: &'a Agreed) -> &'a [u8] {
-        self.nonce.as_slice().min(&agreed.nonce_r)
+        (&*self.nonce).min(&*agreed.nonce_r)
     }
 
     /// Takes in a response of CREATE_CHILD_SA or of IKE_FOLLOWUP_KE.
@@ -243,7 +243,7 @@ impl RekeyIke {
             return Err(Error::Violation("a key exchange value of another method"));
         }
         let shared = core.agree(self.method, &self.ke, &ke.data)?;
-        let nonce_r = payloads.nonce()?.as_bytes().to_vec();
+        let nonce_r = payloads.nonce()?.shared();
         let (rounds, request) = Rounds::begin(&agreed.additional, Some(shared), payloads, core)?;
         let token = crash_detection::given(remote, payloads);
         let agreed = Agreed { theirs, suite: agreed.suite, additional: agreed.additional, nonce_r, token };
@@ -317,13 +317,13 @@ pub(crate) fn respond(
         sa.room_for_promise()?;
     }
     let (public, shared) = core.respond(ke.method, &ke.data)?;
-    let nonces = (payloads.nonce()?.as_bytes().to_vec(), core.nonce());
+    let nonces = (payloads.nonce()?.shared(), core.nonce());
     let spi = core.ike_spi();
 
     let proposal = Proposal { protocol: ProtocolId::IKE, transforms: agreed.transforms };
     let answer = OfferedProposal { number: chosen.number, spi: spi.into(), proposal };
     let mut reply = vec![Payload::Sa(Sa(vec![answer]))];
-    reply.extend(Nonce::new(nonces.1.as_slice()).map(Payload::Nonce));
+    reply.extend(Nonce::new(nonces.1.clone()).map(Payload::Nonce));
     reply.push(Payload::Ke(Ke { method: ke.method, data: public }));
     reply.extend(crash_detection::give(&sa.remote, (theirs, spi), core));
     reply.extend(sa.put_off_ticket(payloads));
@@ -331,7 +331,7 @@ pub(crate) fn respond(
     for open in sa.exchanges_mut() {
         let Exchange::RekeyIke(open) = open else { continue };
         // RFC 7296 §2.8.2: who inherits is decided when our response arrives.
-        open.collision = Some(Collision { lowest: nonces.0.as_slice().min(&nonces.1).to_vec(), made: spi });
+        open.collision = Some(Collision { lowest: (&*nonces.0).min(&*nonces.1).to_vec(), made: spi });
     }
     let additional = agreed.additional;
     let promised = PromisedIke { spis: (theirs, spi), suite: agreed.suite, additional: additional.clone(), nonces };
@@ -349,7 +349,7 @@ pub(crate) struct PromisedIke {
     suite: IkeSuite,
     additional: Vec<KeMethod>,
     /// Ni and Nr.
-    nonces: (Vec<u8>, Vec<u8>),
+    nonces: (Arc<[u8]>, Arc<[u8]>),
 }
 
 /// Makes the IKE SA of these secrets.

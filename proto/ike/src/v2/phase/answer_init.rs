@@ -115,7 +115,7 @@ pub(crate) fn respond(message: Message, datagram: Datagram<'_>, core: &mut Core)
 fn answer(header: &Header, payloads: &Payloads, datagram: Datagram<'_>, core: &mut Core) -> Result<(), Error> {
     let spi_i = header.initiator_spi;
     let nonce_i = payloads.nonce()?.as_bytes();
-    let key: InitKey = (spi_i, Arc::from(nonce_i));
+    let key: InitKey = (spi_i, payloads.nonce()?.shared());
     if let Some(spi) = core.table.begun_by(&key) {
         repeat(spi, datagram, core);
         return Ok(());
@@ -311,7 +311,7 @@ fn build(
     let missing = Error::NOT_BUILT_IN;
     let algs = IkeAlgs::find(&core.crypto, &agreed.suite).ok_or(missing.clone())?;
     let (public, shared) = core.respond(agreed.suite.ke, &payloads.ke()?.data)?;
-    let nonce_i = payloads.nonce()?.as_bytes().to_vec();
+    let nonce_i = payloads.nonce()?.shared();
     let nonce_r = core.nonce();
     let (ends, traverses) = ends(spi_i, payloads, encap, datagram, core);
     let nonces = Nonces { initiator: &nonce_i, responder: &nonce_r };
@@ -327,7 +327,7 @@ fn build(
     let mut answer = Vec::with_capacity(USUAL_PAYLOADS);
     answer.push(Payload::Sa(Sa(vec![OfferedProposal { number, spi: AnySpi::None, proposal }])));
     answer.push(Payload::Ke(Ke { method: agreed.suite.ke, data: public }));
-    answer.extend(Nonce::new(nonce_r.as_slice()).map(Payload::Nonce));
+    answer.extend(Nonce::new(nonce_r.clone()).map(Payload::Nonce));
     // RFC 7296 §2.23: only a peer that sent the notifies knows what they mean.
     if traverses {
         answer.extend(nat::notifies(&core.crypto, ends.spis(), ends.local, ends.peer, encap));

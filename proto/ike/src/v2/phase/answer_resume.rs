@@ -41,7 +41,7 @@ pub(super) fn build(
     let opened = resumption::open(&ticket.data, datagram.local.ip(), datagram.remote.ip(), core);
     let (session, remote) = opened.ok_or(Error::Ticket)?;
     let algs = IkeAlgs::find(&core.crypto, &session.keying.suite).ok_or(Error::Ticket)?;
-    let (nonce_i, nonce_r) = (payloads.nonce()?.as_bytes().to_vec(), core.nonce());
+    let (nonce_i, nonce_r) = (payloads.nonce()?.shared(), core.nonce());
     let (ends, traverses) = ends(spi_i, payloads, remote.encap, datagram, core);
     let nonces = Nonces { initiator: &nonce_i, responder: &nonce_r };
     let seed = Skeyseed::resumed(algs.prf, &session.keying.sk_d, nonces);
@@ -49,7 +49,7 @@ pub(super) fn build(
     let mut protection = Protection::new(messages, &algs, false).map_err(|_| Error::Ticket)?;
     protection.fragments = ends.stream.is_none() && fragmentation::supported(payloads);
 
-    let mut answer: Vec<Payload> = Nonce::new(nonce_r.as_slice()).map(Payload::Nonce).into_iter().collect();
+    let mut answer: Vec<Payload> = Nonce::new(nonce_r.clone()).map(Payload::Nonce).into_iter().collect();
     if traverses {
         answer.extend(nat::notifies(&core.crypto, ends.spis(), ends.local, ends.peer, remote.encap));
     }

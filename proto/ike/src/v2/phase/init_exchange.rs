@@ -2,6 +2,7 @@
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use ravelin_crypto::ikev2::{IkeAlgs, IkeKeys, Nonces};
@@ -31,8 +32,8 @@ pub(crate) struct InitExchange {
     pub(crate) algs: IkeAlgs,
     pub(crate) keys: IkeKeys,
     pub(crate) protection: Protection,
-    pub(crate) nonce_i: Vec<u8>,
-    pub(crate) nonce_r: Vec<u8>,
+    pub(crate) nonce_i: Arc<[u8]>,
+    pub(crate) nonce_r: Arc<[u8]>,
     /// The request that was answered, as it was on the wire.
     pub(crate) request: Vec<u8>,
     /// Its response.
@@ -76,7 +77,7 @@ impl InitExchange {
     pub(super) fn new(
         suite: IkeSuite,
         (algs, keys, protection): (IkeAlgs, IkeKeys, Protection),
-        (nonce_i, nonce_r): (Vec<u8>, Vec<u8>),
+        (nonce_i, nonce_r): (Arc<[u8]>, Arc<[u8]>),
         (request, response): (Vec<u8>, Vec<u8>),
     ) -> Self {
         InitExchange {

@@ -28,7 +28,7 @@ use crate::v2::offer;
 /// The first request: what stays the same when it is sent again, and what the responder wants back with it.
 pub(super) struct InitRequest {
     pub(super) source: Source,
-    pub(super) nonce: Vec<u8>,
+    pub(super) nonce: Arc<[u8]>,
     pub(super) challenge: Challenge,
 }
 
@@ -119,7 +119,7 @@ impl InitRequest {
             payloads.push(offer::sa(offers, AnySpi::None));
             payloads.push(Payload::Ke(Ke { method: *method, data: ke.public().to_vec() }));
         }
-        payloads.extend(Nonce::new(nonce.as_slice()).map(Payload::Nonce));
+        payloads.extend(Nonce::new(nonce.clone()).map(Payload::Nonce));
         if let Source::Ticket(held) = source {
             payloads.push(Payload::Notify(Notify::new(NotifyType::TICKET_OPAQUE, held.ticket.as_slice())));
         }

@@ -405,7 +405,7 @@ impl InitRequested {
             return Err(Error::Violation("the responder's SPI is zero"));
         }
         let missing = Error::NOT_BUILT_IN;
-        let nonce_r = payloads.nonce()?.as_bytes().to_vec();
+        let nonce_r = payloads.nonce()?.shared();
         let nonces = Nonces { initiator: &self.request.nonce, responder: &nonce_r };
         let (suite, additional, algs, seed) = match &self.request.source {
             Source::Exchange { offers, ke: own, method } => {

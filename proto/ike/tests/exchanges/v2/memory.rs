@@ -12,7 +12,7 @@ use crate::lab::{A, B, POLICY, config, ip, provider, set_mode};
 use crate::sys::allocations;
 
 /// Of an IKE SA with its first Child SA, with a pre-shared key, both ends.
-const SET_UP: u64 = 140;
+const SET_UP: u64 = 134;
 /// Of the deletion of that IKE SA.
 const DELETION: u64 = 17;
 

@@ -1,5 +1,6 @@
 //! Nonce payload (RFC 2408 §3.13, RFC 2409 §5).
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::super::error::Malformed;
@@ -9,11 +10,11 @@ use crate::limits;
 
 /// A nonce of 8 to 256 bytes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Nonce(Vec<u8>);
+pub struct Nonce(Arc<[u8]>);
 
 impl Nonce {
     /// `None` when the length is not one a nonce may have.
-    pub fn new(bytes: impl Into<Vec<u8>>) -> Option<Self> {
+    pub fn new(bytes: impl Into<Arc<[u8]>>) -> Option<Self> {
         let bytes = bytes.into();
         limits::V1_NONCE_LEN.contains(&bytes.len()).then_some(Nonce(bytes))
     }
@@ -21,6 +22,11 @@ impl Nonce {
     /// The bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+
+    /// The bytes, for whoever goes on with them.
+    pub fn shared(&self) -> Arc<[u8]> {
+        self.0.clone()
     }
 }
 

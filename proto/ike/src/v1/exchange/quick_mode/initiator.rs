@@ -84,7 +84,7 @@ fn first_message(
         ));
     }
     let mut payloads = vec![Payload::Sa(sa)];
-    payloads.extend(Nonce::new(nonce.as_slice()).map(Payload::Nonce));
+    payloads.extend(Nonce::new(nonce.clone()).map(Payload::Nonce));
     payloads.extend(offer.ke.as_ref().map(|(_, private)| Payload::Ke(Opaque(private.public().to_vec()))));
     payloads.extend(ids(offer.selectors())?);
     payloads.extend(original_payloads(session, ends, offer.mode(), (ends.local.ip(), ends.peer.ip())));
@@ -240,7 +240,7 @@ fn accept(
         aggfrag: None,
         lifetime: [lifetime(&offer.policy), chosen.lifetime, announced].into_iter().flatten().min(),
     };
-    let nonces = (asked.nonce.clone(), payloads.nonce()?.as_bytes().to_vec());
+    let nonces = (asked.nonce.clone(), payloads.nonce()?.shared());
     let keymat = keys(session, &terms, offer.inbound, shared.as_ref(), &nonces, true, core)?;
     let agreement = Agreement {
         policy: offer.policy.clone(),

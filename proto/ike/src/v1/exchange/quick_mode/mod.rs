@@ -19,6 +19,7 @@ mod responder;
 pub(crate) use refusal::refused;
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -52,7 +53,7 @@ use crate::v1::vendor::NatT;
 use crate::want::Want;
 
 /// Ni and Nr.
-type NoncePair = (Vec<u8>, Vec<u8>);
+type NoncePair = (Arc<[u8]>, Arc<[u8]>);
 
 /// One quick mode.
 pub(crate) struct Exchange {
@@ -93,7 +94,7 @@ pub(crate) enum Later {
 struct Asked {
     offer: ChildOffer,
     want: Option<Want>,
-    nonce: Vec<u8>,
+    nonce: Arc<[u8]>,
     /// The peer says this of something that may have been the first message.
     refused: Option<NotifyType>,
 }

@@ -178,7 +178,7 @@ fn answer(
         aggfrag: None,
         lifetime: agreed_lifetime,
     };
-    let nonces = (payloads.nonce()?.as_bytes().to_vec(), core.nonce());
+    let nonces = (payloads.nonce()?.shared(), core.nonce());
     let inbound = core.child_spi(ends.our_spi());
     let keymat = keys(session, &terms, inbound, exchanged.as_ref().map(|(_, shared)| shared), &nonces, false, core);
     let keymat = keymat.inspect_err(|_| core.table.release(inbound))?;
@@ -189,7 +189,7 @@ fn answer(
     }
 
     let mut reply = vec![Payload::Sa(taken(sa, chosen, inbound, terms.ipcomp))];
-    reply.extend(Nonce::new(nonces.1.as_slice()).map(Payload::Nonce));
+    reply.extend(Nonce::new(nonces.1.clone()).map(Payload::Nonce));
     reply.extend(exchanged.map(|(public, _)| Payload::Ke(Opaque(public))));
     reply.extend(payloads.ids().map(|id| Payload::Id(id.clone())));
     reply.extend(original_payloads(session, ends, mode, (ends.peer.ip(), ends.local.ip())));
