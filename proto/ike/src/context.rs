@@ -191,6 +191,7 @@ impl Core {
         self.addresses.forget_links(&self.remotes);
         #[cfg(feature = "ikev2")]
         self.families.clear();
+        self.numbers.configure(&config);
         self.offers = Offers::of(&config, &self.crypto);
         self.config = config;
         self.edition += 1;
@@ -209,7 +210,7 @@ impl Core {
 
     /// The numbers of virtual interfaces that an IKE SA with this remote has.
     pub(crate) fn interfaces_of(&mut self, remote: &Remote) -> IfIds {
-        self.numbers.settle(remote.if_ids, IfIds::default(), &self.config)
+        self.numbers.settle(remote.if_ids, IfIds::default())
     }
 
     /// The numbers and marks of a Child SA with these options, or that takes the place of another.
@@ -220,7 +221,7 @@ impl Core {
         of_ike: IfIds,
         replaces: Option<Spi>,
     ) -> Held {
-        self.numbers.of_child(inbound, options, of_ike, replaces, &self.config)
+        self.numbers.of_child(inbound, options, of_ike, replaces)
     }
 
     /// The next decision, oldest first.

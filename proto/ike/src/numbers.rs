@@ -1,11 +1,11 @@
 //! Numbers of virtual interfaces (`if_id`) and marks of packets that nobody chose: each IKE SA or Child SA that wants a unique one
 //! gets one, and what takes its place has the same.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 
 use ravelin_types::Spi;
 use ravelin_types::if_id::{IfIds, MAX_IF_ID};
-use ravelin_types::mark::Marks;
+use ravelin_types::mark::{Marks, PolicyMark};
 use ravelin_types::options::SaOptions;
 use ravelin_types::policy::Action;
 
@@ -14,13 +14,17 @@ use crate::config::Config;
 /// So many numbers are tried for one that has no other meaning.
 const TRIES: usize = 1 << 16;
 
-/// What was given.
+/// What was given, and what the operator has given.
 #[derive(Default)]
 pub(crate) struct Numbers {
     last_if_id: u32,
     last_mark: u32,
     /// By the inbound SPI of the Child SA that has them.
     held: BTreeMap<Spi, Held>,
+    /// The numbers of interfaces in the configuration.
+    if_ids: BTreeSet<u32>,
+    /// The values of the marks in it, by their masks, which are few.
+    marks: BTreeMap<u32, BTreeSet<u32>>,
 }
 
 /// What tells the traffic of a Child SA apart from that of others with the same selectors.
@@ -31,20 +35,31 @@ pub(crate) struct Held {
 }
 
 impl Numbers {
+    /// Takes another configuration.
+    pub(crate) fn configure(&mut self, config: &Config) {
+        let options = || {
+            config.policies.iter().filter_map(|child| match &child.policy.action {
+                Action::Protect(protection) => Some(&protection.options),
+                Action::Bypass | Action::Discard => None,
+            })
+        };
+        let remotes = config.remotes.iter().map(|remote| remote.if_ids);
+        let if_ids = options().map(|options| options.if_ids).chain(remotes);
+        self.if_ids = if_ids.flat_map(|ids| [ids.inbound.number(), ids.outbound.number()]).collect();
+        self.marks.clear();
+        let marks = options().flat_map(|options| [options.marks.inbound, options.marks.outbound]);
+        for mark in marks.filter_map(PolicyMark::mark) {
+            self.marks.entry(mark.mask).or_default().insert(mark.value);
+        }
+    }
+
     /// Numbers of interfaces in the place of what was left open.
-    pub(crate) fn settle(&mut self, wanted: IfIds, of_ike: IfIds, config: &Config) -> IfIds {
-        wanted.settled(of_ike, || next(&mut self.last_if_id, |number| is_if_id(number, config)))
+    pub(crate) fn settle(&mut self, wanted: IfIds, of_ike: IfIds) -> IfIds {
+        wanted.settled(of_ike, || next(&mut self.last_if_id, |number| self.if_ids.contains(&number)))
     }
 
     /// Those of a Child SA with these options, and its marks.
-    pub(crate) fn of_child(
-        &mut self,
-        inbound: Spi,
-        options: &SaOptions,
-        of_ike: IfIds,
-        replaces: Option<Spi>,
-        config: &Config,
-    ) -> Held {
+    pub(crate) fn of_child(&mut self, inbound: Spi, options: &SaOptions, of_ike: IfIds, replaces: Option<Spi>) -> Held {
         let SaOptions { if_ids, marks, .. } = *options;
         if !if_ids.come_with_the_sa() && !marks.come_with_the_sa() {
             return Held { if_ids, marks };
@@ -52,8 +67,8 @@ impl Numbers {
         let held = match replaces.and_then(|old| self.held.get(&old)) {
             Some(held) => *held,
             None => Held {
-                if_ids: self.settle(if_ids, of_ike, config),
-                marks: marks.settled(|| next(&mut self.last_mark, |number| is_mark(number, config))),
+                if_ids: self.settle(if_ids, of_ike),
+                marks: marks.settled(|| next(&mut self.last_mark, |number| is_mark(number, &self.marks))),
             },
         };
         self.held.insert(inbound, held);
@@ -77,22 +92,7 @@ fn next(last: &mut u32, is_named: impl Fn(u32) -> bool) -> u32 {
     *last
 }
 
-/// Whether an interface has this number.
-fn is_if_id(number: u32, config: &Config) -> bool {
-    let names = |ids: IfIds| [ids.inbound.number(), ids.outbound.number()].contains(&number);
-    let policies = options(config).map(|options| options.if_ids);
-    policies.chain(config.remotes.iter().map(|remote| remote.if_ids)).any(names)
-}
-
 /// Whether a policy is about packets with this mark.
-fn is_mark(number: u32, config: &Config) -> bool {
-    let mut marks = options(config).flat_map(|options| [options.marks.inbound, options.marks.outbound]);
-    marks.any(|mark| mark.mark().is_some_and(|mark| number & mark.mask == mark.value))
-}
-
-fn options(config: &Config) -> impl Iterator<Item = &SaOptions> {
-    config.policies.iter().filter_map(|child| match &child.policy.action {
-        Action::Protect(protection) => Some(&protection.options),
-        Action::Bypass | Action::Discard => None,
-    })
+fn is_mark(number: u32, marks: &BTreeMap<u32, BTreeSet<u32>>) -> bool {
+    marks.iter().any(|(mask, values)| values.contains(&(number & mask)))
 }
