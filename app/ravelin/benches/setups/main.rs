@@ -6,6 +6,8 @@
 //! and ended, several at a time, by pre-shared keys and Curve25519, with ESP in user space. The same commands of the same
 //! protocol go to both. Counted is the processor time of each daemon, by set-up and end.
 //!
+//! `load` is how long `swanctl --load-all` takes for very many connections, which it loads one by one, and for the same again.
+//!
 //! strongSwan's own load tester is in no package of Debian; this is its work with the commands that are.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a panic is how a benchmark fails
 
@@ -43,6 +45,9 @@ struct Args {
 const PAIRS: [(Kind, Kind); 3] =
     [(Kind::StrongSwan, Kind::StrongSwan), (Kind::Ravelin, Kind::Ravelin), (Kind::StrongSwan, Kind::Ravelin)];
 
+/// Connections that are loaded.
+const MANY: usize = 1000;
+
 /// How long a connection may take to be made or to end.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -69,6 +74,11 @@ fn main() {
             "set-ups/{} to {}: {initiator:.0} us of the initiator, {responder:.0} us of the responder",
             pair.0, pair.1
         );
+    }
+    for kind in [Kind::StrongSwan, Kind::Ravelin] {
+        let daemon = Daemon::start(kind, LEFT, &Load { connections: 0, strangers: false });
+        let times = [daemon.load_many(MANY), daemon.load_many(MANY)].map(|time| time.as_secs_f64() * 1e3);
+        println!("set-ups/load: {MANY} connections take {kind} {:.0} ms, and again {:.0} ms", times[0], times[1]);
     }
     let both = |at: usize| median(figures[at].iter().map(|both| both[0] + both[1]).collect());
     println!(

@@ -159,6 +159,14 @@ impl Daemon {
         sh(&format!("taskset --all-tasks --cpu-list --pid {} {}", host.processor, self.process.id()));
     }
 
+    /// Has `swanctl` load so many connections of other gateways, one by one as it does: how long that takes.
+    pub fn load_many(&self, connections: usize) -> Duration {
+        fs::write(self.folder.join("swanctl.conf"), gateways(connections)).unwrap();
+        let begin = Instant::now();
+        assert!(self.load(), "the connections are not taken");
+        begin.elapsed()
+    }
+
     fn load(&self) -> bool {
         let mut command = Command::new("swanctl");
         command.args(["--load-all", "--uri"]).arg(format!("unix://{}", self.socket().display()));
@@ -191,6 +199,44 @@ fn ravelin(host: Host, folder: &Path) -> Command {
     command.args(["daemon", "--rc", "ike_rc", "--log", "error", "--data-plane", "tun", "--socket", "run/vici"]);
     command.args(["--state-dir", "state"]).current_dir(folder);
     command
+}
+
+/// Connections with as many gateways, each with a key of its own.
+fn gateways(connections: usize) -> String {
+    let (mut conf, mut secrets) = (String::from("connections {\n"), String::from("secrets {\n"));
+    for number in 0..connections {
+        let (high, low) = (number >> 8, number & 0xff);
+        write!(
+            conf,
+            "  gw{number} {{
+    remote_addrs = 198.18.{high}.{low}
+    proposals = aes128gcm16-prfsha256-x25519
+    local {{
+      auth = psk
+    }}
+    remote {{
+      auth = psk
+      id = gw{number}.bench
+    }}
+    children {{
+      net {{
+        local_ts = 10.77.0.0/16
+        remote_ts = 10.{}.{low}.0/24
+        esp_proposals = aes128gcm16
+      }}
+    }}
+  }}
+",
+            high + 100,
+        )
+        .unwrap();
+        write!(
+            secrets,
+            "  ike-gw{number} {{\n    id = gw{number}.bench\n    secret = \"key {number} for a benchmark\"\n  }}\n"
+        )
+        .unwrap();
+    }
+    conf + "}\n" + &secrets + "}\n"
 }
 
 fn swanctl_conf(kind: Kind, host: Host, load: &Load) -> String {
