@@ -56,15 +56,22 @@ const OUTPUTS: usize = 16;
 
 /// The context of a handler. The SA being handled is not in `table` meanwhile.
 pub(crate) struct Core {
-    pub(crate) config: Arc<Config>,
     pub(crate) remotes: Remotes,
-    /// Its policies by the remote that they are for, in their order: a peer has few, the configuration may have very many. Each is
+    /// The policies by the remote that they are for, in their order: a peer has few, the configuration may have very many. Each is
     /// shared with the SAs that are made of it.
     policies: BTreeMap<String, Vec<Arc<ChildPolicy>>>,
     numbered: BTreeMap<PolicyId, Arc<ChildPolicy>>,
     /// What is offered of their proposals.
     pub(crate) offers: Offers,
-    /// How often they were replaced.
+    /// [`Config::processors`]
+    #[cfg(feature = "ikev2")]
+    pub(crate) processors: u32,
+    /// [`Config::ipcomp`]
+    pub(crate) ipcomp: bool,
+    /// [`Config::aggfrag`]
+    #[cfg(feature = "ikev2")]
+    pub(crate) aggfrag: bool,
+    /// How often all that was replaced.
     pub(crate) edition: u64,
     pub(crate) crypto: CryptoProvider,
     pub(crate) rng: Box<dyn SecureRandom>,
@@ -127,11 +134,15 @@ impl Core {
         #[cfg(feature = "ikev2")]
         let cookies = Cookies::new(&mut *rng, now);
         let mut core = Core {
-            config: Arc::default(),
             remotes: Remotes::default(),
             policies: BTreeMap::new(),
             numbered: BTreeMap::new(),
             offers: Offers::default(),
+            #[cfg(feature = "ikev2")]
+            processors: 0,
+            ipcomp: false,
+            #[cfg(feature = "ikev2")]
+            aggfrag: false,
             edition: 0,
             crypto,
             rng,
@@ -176,24 +187,27 @@ impl Core {
 
     /// Takes another configuration; SAs keep what they were made of.
     pub(crate) fn configure(&mut self, config: Arc<Config>) {
-        self.remotes = Remotes::of(&config);
+        self.numbers.configure(&config);
+        self.offers = Offers::of(&config, &self.crypto);
+        self.addresses.configure(&config.pools);
+        self.ipcomp = config.ipcomp;
+        #[cfg(feature = "ikev2")]
+        {
+            (self.processors, self.aggfrag) = (config.processors, config.aggfrag);
+            self.families.clear();
+        }
+        // Whoever made it has no use for it any more: nothing is copied then.
+        let Config { remotes, policies, .. } = Arc::unwrap_or_clone(config);
+        self.remotes = Remotes::of(remotes);
+        self.addresses.forget_links(&self.remotes);
         (self.policies, self.numbered) = Default::default();
-        for child in config.policies.iter().cloned().map(Arc::new) {
+        for child in policies.into_iter().map(Arc::new) {
             self.numbered.entry(child.policy.id).or_insert_with(|| child.clone());
             self.policies.entry(child.remote.clone()).or_default().push(child);
         }
         for of_one in self.policies.values_mut() {
             of_one.sort_by_key(|child| (child.policy.priority, child.policy.id));
         }
-        if self.config.pools != config.pools {
-            self.addresses.configure(&config.pools);
-        }
-        self.addresses.forget_links(&self.remotes);
-        #[cfg(feature = "ikev2")]
-        self.families.clear();
-        self.numbers.configure(&config);
-        self.offers = Offers::of(&config, &self.crypto);
-        self.config = config;
         self.edition += 1;
         host_names::configure(self);
     }

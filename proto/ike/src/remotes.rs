@@ -7,7 +7,6 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use crate::config::Config;
 #[cfg(feature = "ikev1")]
 use crate::config::IkeVersion;
 use crate::config::Remote;
@@ -30,8 +29,8 @@ pub(crate) struct Remotes {
 
 impl Remotes {
     /// Those of a configuration.
-    pub(crate) fn of(config: &Config) -> Self {
-        let mut remotes = Remotes { all: config.remotes.iter().cloned().map(Arc::new).collect(), ..Remotes::default() };
+    pub(crate) fn of(remotes: Vec<Remote>) -> Self {
+        let mut remotes = Remotes { all: remotes.into_iter().map(Arc::new).collect(), ..Remotes::default() };
         for (place, remote) in remotes.all.iter().enumerate() {
             remotes.by_name.entry(remote.name.clone()).or_default().push(remote.clone());
             match addresses(remote) {
@@ -183,8 +182,7 @@ mod tests {
                 let open = Open { alternates, from, ..Open::default() };
                 remote(address(random()), random() % 4 > 0, open)
             });
-            let config = Config { remotes: remotes.collect(), ..Config::default() };
-            let remotes = Remotes::of(&config);
+            let remotes = Remotes::of(remotes.collect());
             for peer in (0..8).map(address) {
                 let own = IpAddr::from([198, 51, 100, 1]);
                 let is_about =
@@ -204,8 +202,7 @@ mod tests {
     fn who_has_one_address_is_not_looked_at_for_another() {
         let one = address(2);
         let heard = Open { from: vec![one..=one], ..Open::default() };
-        let remotes = vec![remote(one, true, heard), remote(one, true, Open::default())];
-        let remotes = Remotes::of(&Config { remotes, ..Config::default() });
+        let remotes = Remotes::of(vec![remote(one, true, heard), remote(one, true, Open::default())]);
         assert_eq!(remotes.near(one).count(), 2);
         assert_eq!(remotes.near(address(3)).count(), 0);
     }

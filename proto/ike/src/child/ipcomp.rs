@@ -12,7 +12,7 @@ use crate::limits;
 /// Whether packets of the policy shall be compressed, and can be.
 pub(crate) fn wanted(policy: &ChildPolicy, core: &Core) -> bool {
     let asks = |protection: &Protection| protection.options.ipcomp != IpComp::Off;
-    core.config.ipcomp && matches!(&policy.policy.action, Action::Protect(protection) if asks(protection))
+    core.ipcomp && matches!(&policy.policy.action, Action::Protect(protection) if asks(protection))
 }
 
 /// A label of ours for packets of the Child SA with this inbound SPI, with which it goes. `None`: nearly all are in use.

@@ -159,7 +159,7 @@ pub(super) fn offers<P: Plane>(plane: &P, config: Arc<Config>) -> Arc<Config> {
     {
         return config;
     }
-    let mut config = Config { processors, ipcomp, aggfrag, ..Config::clone(&config) };
+    let mut config = Config { processors, ipcomp, aggfrag, ..Arc::unwrap_or_clone(config) };
     for proposals in config.policies.iter_mut().map(|child| &mut child.proposals) {
         proposals.retain_mut(|proposal| {
             let kinds =

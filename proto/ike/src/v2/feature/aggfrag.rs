@@ -24,7 +24,7 @@ const CONGESTION_CONTROL: u8 = 2;
 
 /// What the policy asks for, where the data plane can do it.
 pub(crate) fn wanted(policy: &ChildPolicy, core: &Core) -> Option<AggFrag> {
-    policy.aggfrag().filter(|_| core.config.aggfrag)
+    policy.aggfrag().filter(|_| core.aggfrag)
 }
 
 /// `N(USE_AGGFRAG)`: we take packets in pieces, and want no word of congestion.

@@ -42,7 +42,7 @@ pub(crate) fn assigned(
     children: &Children,
     core: &Core,
 ) -> Result<Processors, Error> {
-    let Some(last) = core.config.processors.checked_sub(1).filter(|_| wanted(policy)) else {
+    let Some(last) = core.processors.checked_sub(1).filter(|_| wanted(policy)) else {
         return Ok(Processors::All);
     };
     let same = |child: &&ChildSa| {

@@ -429,7 +429,7 @@ fn reply_with(to: &Header, notifies: impl IntoIterator<Item = Notify>, datagram:
 }
 
 fn known(core: &Core) -> Vec<alloc::string::String> {
-    let remotes = core.config.remotes.iter().filter(|remote| remote.version == IkeVersion::V2 && remote.accept);
+    let remotes = core.remotes.all().iter().filter(|remote| remote.version == IkeVersion::V2 && remote.accept);
     let at = |remote: &Remote| remote.reach().next().map_or_else(alloc::string::String::new, |reach| reach.to_string());
     remotes.take(limits::REPORT_LINES).map(|remote| alloc::format!("{} at {}", remote.name, at(remote))).collect()
 }
