@@ -141,12 +141,14 @@ pub(crate) fn configure(core: &mut Core) {
     let wanted: BTreeSet<HostName> = core.remotes.all().iter().flat_map(|remote| remote.names()).cloned().collect();
     let now = core.now;
     let (hosts, remotes) = (&mut core.hosts, &core.remotes);
-    hosts.known.retain(|name, _| wanted.contains(name));
+    hosts.waiting.retain(|waiting| remotes.named(&waiting.remote.name).iter().any(|remote| remote.initiate));
+    // A gateway to which a peer has redirected us is in no remote.
+    let awaited: BTreeSet<HostName> = hosts.waiting.iter().map(|waiting| waiting.name.clone()).collect();
+    hosts.known.retain(|name, _| wanted.contains(name) || awaited.contains(name));
     for name in wanted {
         let fresh = Known { at: Vec::new(), failed: None, asked: None, answered: now, next: now };
         hosts.known.entry(name).or_insert(fresh);
     }
-    hosts.waiting.retain(|waiting| remotes.named(&waiting.remote.name).iter().any(|remote| remote.initiate));
     refresh(core);
 }
 

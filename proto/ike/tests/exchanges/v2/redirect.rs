@@ -442,6 +442,8 @@ fn a_gateway_of_a_name_is_looked_up_and_only_where_we_may_go_is_gone() {
         assert_eq!((name.as_str(), lab.a.sent.len()), ("second.example.org", 0));
         // The gateway serves where it was named.
         lab.b.configure(|config| config.remotes[0].extensions.redirect.to = None);
+        // Who waits for it does so under another configuration too.
+        lab.a.configure(|_| ());
         lab.a.input(Input::Done(*op, answer.into()));
         lab.settle();
         assert!(lab.a.endpoint.host_names().is_empty(), "nobody has configured it");
