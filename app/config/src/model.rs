@@ -459,15 +459,25 @@ impl Model {
             .collect()
     }
 
-    /// Takes note of where the host of a name is. Whether a policy is another now, or a RADIUS server elsewhere.
-    pub fn host_found(&mut self, name: &HostName, addresses: &[IpAddr]) -> bool {
+    /// Takes note of where the hosts of names are. Whether a policy is another now, or a RADIUS server elsewhere.
+    pub fn hosts_found<'a>(&mut self, found: impl IntoIterator<Item = (&'a HostName, &'a [IpAddr])>) -> bool {
+        let found: BTreeMap<&HostName, &[IpAddr]> = found.into_iter().collect();
+        if found.is_empty() {
+            return false;
+        }
         let mut changed = false;
-        if self.remotes.values().any(|entry| entry.spec.server_names().any(|server| server == name)) {
-            changed = self.found.insert(name.clone(), addresses.to_vec()).as_deref() != Some(addresses);
+        for name in self.remotes.values().flat_map(|entry| entry.spec.server_names()) {
+            if let Some(addresses) = found.get(name)
+                && self.found.get(name).map(Vec::as_slice) != Some(*addresses)
+            {
+                self.found.insert(name.clone(), addresses.to_vec());
+                changed = true;
+            }
         }
         changed
             | self.policies.place(|entry| {
-                let esp = entry.spec.esp.as_ref().filter(|esp| esp.endpoint.name() == Some(name))?;
+                let esp = entry.spec.esp.as_ref()?;
+                let addresses = found.get(esp.endpoint.name()?)?;
                 let family = |address: &&IpAddr| esp.local.is_none_or(|own| own.is_ipv4() == address.is_ipv4());
                 Some(addresses.iter().filter(family).copied().collect())
             })

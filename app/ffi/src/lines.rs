@@ -159,9 +159,8 @@ fn configure(ike: &mut Ike, engine: &mut Engine, lines: &[u8], directory: &Path,
         return Err(Refusal::new(format!("{}: expected a line that configures; this one takes a daemon", later.at())));
     }
     follows(&model)?;
-    for host in ike.endpoint.host_names() {
-        model.host_found(&host.name, &host.addresses);
-    }
+    let known = ike.endpoint.host_names();
+    model.hosts_found(known.iter().map(|host| (&host.name, host.addresses.as_slice())));
     let typed = |name: &str| ike.typed.remotes.iter().any(|remote| remote.name == name);
     if let Some(remote) = model.remotes().find(|remote| typed(&remote.spec.name)) {
         let why = format!("there is a remote {} already, of rvl_ike_add_remote", remote.spec.name);
@@ -303,7 +302,7 @@ impl Ike {
     ) -> Result<(), Refusal> {
         let Some(older) = &self.model else { return Ok(()) };
         let mut newer = older.clone();
-        if !newer.host_found(name, addresses) {
+        if !newer.hosts_found([(name, addresses)]) {
             return Ok(());
         }
         Change::between(Some(older), &newer)?.apply(engine, now)?;

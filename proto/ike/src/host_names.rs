@@ -31,6 +31,8 @@ use crate::want::Want;
 #[derive(Default)]
 pub(crate) struct HostNames {
     known: BTreeMap<HostName, Known>,
+    /// When each is asked for again.
+    due: BTreeSet<(Instant, HostName)>,
     waiting: Vec<Waiting>,
     /// When somebody whom no remote takes had names looked up.
     hinted: Option<Instant>,
@@ -46,8 +48,10 @@ struct Known {
     asked: Option<(OpId, Instant)>,
     /// When the last one was answered.
     answered: Instant,
-    /// When it is asked again.
+    /// When it is asked again, as `due` has it.
     next: Instant,
+    /// A remote has it.
+    configured: bool,
 }
 
 /// A negotiation that begins once a name was looked up. A remote has one at most.
@@ -69,6 +73,7 @@ impl HostNames {
             asked: None,
             answered: never,
             next: never,
+            configured: true,
         };
         HostNames { known: hosts.map(|(name, address)| (name, known(address))).collect(), ..HostNames::default() }
     }
@@ -120,7 +125,25 @@ impl HostNames {
 
     /// When [`refresh`] has something to do.
     pub(crate) fn due(&self) -> Option<Instant> {
-        self.known.values().map(|known| known.next).min()
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    /// Has a name asked for then.
+    fn ask_at(&mut self, name: &HostName, at: Instant) {
+        if let Some(known) = self.known.get_mut(name) {
+            self.due.remove(&(known.next, name.clone()));
+            self.due.insert((at, name.clone()));
+            known.next = at;
+        }
+    }
+
+    /// A name of which nothing is known yet, unless it is known.
+    fn add(&mut self, name: &HostName, now: Instant, next: Instant) -> &mut Known {
+        let fresh = || {
+            self.due.insert((next, name.clone()));
+            Known { at: Vec::new(), failed: None, asked: None, answered: now, next, configured: false }
+        };
+        self.known.entry(name.clone()).or_insert_with(fresh)
     }
 
     /// For listings.
@@ -144,18 +167,22 @@ pub(crate) fn configure(core: &mut Core) {
     hosts.waiting.retain(|waiting| remotes.named(&waiting.remote.name).iter().any(|remote| remote.initiate));
     // A gateway to which a peer has redirected us is in no remote.
     let awaited: BTreeSet<HostName> = hosts.waiting.iter().map(|waiting| waiting.name.clone()).collect();
-    hosts.known.retain(|name, _| wanted.contains(name) || awaited.contains(name));
-    for name in wanted {
-        let fresh = Known { at: Vec::new(), failed: None, asked: None, answered: now, next: now };
-        hosts.known.entry(name).or_insert(fresh);
+    let is_wanted = |name: &HostName| wanted.contains(name) || awaited.contains(name);
+    hosts.known.retain(|name, known| {
+        known.configured = false;
+        is_wanted(name)
+    });
+    hosts.due.retain(|(_, name)| is_wanted(name));
+    for name in &wanted {
+        hosts.add(name, now, now).configured = true;
     }
     refresh(core);
 }
 
 /// Asks for the names whose time has come.
 pub(crate) fn refresh(core: &mut Core) {
-    let due = core.hosts.known.iter().filter(|(_, known)| known.next <= core.now);
-    let due: Vec<HostName> = due.map(|(name, _)| name.clone()).collect();
+    let due = core.hosts.due.iter().take_while(|(at, _)| *at <= core.now);
+    let due: Vec<HostName> = due.map(|(_, name)| name.clone()).collect();
     due.iter().for_each(|name| ask(name, core));
 }
 
@@ -186,9 +213,7 @@ pub(crate) fn wait(waiting: Waiting, core: &mut Core) {
         None => core.hosts.waiting.push(waiting),
     }
     // That of a gateway to which a peer sends us is in no configuration.
-    let fresh =
-        Known { at: Vec::new(), failed: None, asked: None, answered: core.now, next: core.now + limits::NAME_REFRESH };
-    core.hosts.known.entry(name.clone()).or_insert(fresh);
+    core.hosts.add(&name, core.now, core.now + limits::NAME_REFRESH);
     ask(&name, core);
 }
 
@@ -201,8 +226,8 @@ fn ask(name: &HostName, core: &mut Core) {
     let op = core.question(Question::LookUp(name.clone()));
     if let Some(known) = core.hosts.known.get_mut(name) {
         known.asked = Some((op, now + limits::ANSWER));
-        known.next = now + limits::NAME_REFRESH;
     }
+    core.hosts.ask_at(name, now + limits::NAME_REFRESH);
 }
 
 /// Takes an answer about a name; any other comes back.
@@ -223,16 +248,20 @@ pub(crate) fn answered(op: OpId, answer: Answer, core: &mut Core) -> Option<Answ
         Err(why) => {
             let since = known.failed.as_ref().map(|(since, _)| *since);
             known.failed = Some((since.unwrap_or(now), why.clone()));
-            known.next = now + limits::NAME_RETRY;
+            core.hosts.ask_at(&name, now + limits::NAME_RETRY);
             since.is_none().then(|| Event::HostNotFound { name: name.clone(), why })
         }
     };
     event.into_iter().for_each(|event| core.event(event));
     let due: Vec<Waiting> = core.hosts.waiting.extract_if(.., |waiting| waiting.name == name).collect();
     due.into_iter().for_each(|waiting| gateways::looked_up(waiting, core));
-    let configured = core.remotes.all().iter().any(|remote| remote.names().any(|other| *other == name));
-    if !configured && !core.hosts.waiting.iter().any(|waiting| waiting.name == name) {
-        core.hosts.known.remove(&name);
+    let hosts = &mut core.hosts;
+    let configured = hosts.known.get(&name).is_none_or(|known| known.configured);
+    if !configured
+        && !hosts.waiting.iter().any(|waiting| waiting.name == name)
+        && let Some(known) = hosts.known.remove(&name)
+    {
+        hosts.due.remove(&(known.next, name));
     }
     None
 }

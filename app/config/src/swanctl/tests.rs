@@ -116,7 +116,7 @@ fn a_trap_for_a_peer_of_a_name_waits_for_its_address() {
         assert_eq!((before.stands(), before.spec.trap), (stands_alone, true));
         let old = model.clone();
         let found = ["2001:db8::2", "192.0.2.2", "192.0.2.3"].map(|text| text.parse().unwrap());
-        assert!(model.host_found(&name, &found) && !model.host_found(&name, &found));
+        assert!(model.hosts_found([(&name, &found[..])]) && !model.hosts_found([(&name, &found[..])]));
         let policy = entry(&model).spd_policy();
         let Action::Protect(protection) = &policy.action else { panic!() };
         let expected: &[&str] = if stands_alone { &["10.2.0.0/16"] } else { &["192.0.2.2", "192.0.2.3"] };

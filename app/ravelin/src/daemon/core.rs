@@ -425,7 +425,7 @@ impl<P: Plane> Core<P> {
     /// The host of a name is there now: policies with it are about other packets, or have another end.
     fn host_found(&mut self, name: &HostName, addresses: &[IpAddr], now: Instant) {
         let mut newer = self.model.clone();
-        if newer.host_found(name, addresses)
+        if newer.hosts_found([(name, addresses)])
             && let Err(refused) = self.adopt_by(newer, Self::begin_all, now)
         {
             tracing::warn!("{name} is elsewhere now: {}", refused.why);

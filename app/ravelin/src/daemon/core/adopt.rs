@@ -36,9 +36,9 @@ impl<P: Plane> Core<P> {
     ) -> Result<Vec<String>, Refused> {
         let refused = |code, why: String| Refused { code, why: format!("nothing was changed: {why}") };
         let mut newer = newer;
-        for host in self.endpoint.host_names().iter().filter(|host| !host.addresses.is_empty()) {
-            newer.host_found(&host.name, &host.addresses);
-        }
+        let known = self.endpoint.host_names();
+        let found = known.iter().filter(|host| !host.addresses.is_empty());
+        newer.hosts_found(found.map(|host| (&host.name, host.addresses.as_slice())));
         let config = offers(&self.plane, newer.ike_config(&self.sources));
         if let Some(mistake) = config.mistakes(&self.crypto).first() {
             return Err(refused(ErrorCode::BadParam, mistake.to_string()));
