@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use ravelin_crypto::{CryptoProvider, SecureRandom};
+use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::policy::PolicyId;
 use ravelin_types::{IkeSpi, Instant, Secret, Spi};
 use ravelin_wire::ike::header::Header;
@@ -18,7 +19,7 @@ use crate::config::Config;
 use crate::explain::{Failure, Part};
 use crate::input::{Command, Input};
 use crate::mistakes::NO_VERSION;
-use crate::output::{Event, Output};
+use crate::output::{Event, OpId, Output};
 use crate::secrets::IkeSecrets;
 use crate::view::{Counters, HostNameView, IkeSaView};
 
@@ -59,6 +60,11 @@ impl Endpoint {
     /// The next decision; call until it says [`Output::Wait`].
     pub fn poll(&mut self) -> Output {
         self.refused.pop().map_or(Output::Wait(None), Output::Event)
+    }
+
+    /// None.
+    pub fn poll_apply(&mut self) -> Option<(OpId, DataPlaneOp)> {
+        None
     }
 
     /// None.
