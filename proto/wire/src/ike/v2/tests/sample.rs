@@ -62,10 +62,12 @@ impl Sample for Ke {
 
 impl Sample for Id {
     fn any() -> BoxedStrategy<Self> {
-        let other = (prop_oneof![Just(0u8), Just(4), 12u8..], bytes());
+        // 13 is ID_NULL, which has no data (RFC 7619 §2.2).
+        let other = (prop_oneof![Just(0u8), Just(4), Just(12), 14u8..], bytes());
         prop_oneof![
             any::<Ipv4Addr>().prop_map(Identity::Ipv4),
             any::<Ipv6Addr>().prop_map(Identity::Ipv6),
+            Just(Identity::Null),
             any::<String>().prop_map(Identity::Fqdn),
             any::<String>().prop_map(Identity::Rfc822),
             bytes().prop_map(Identity::KeyId),
