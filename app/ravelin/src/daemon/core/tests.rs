@@ -29,6 +29,7 @@ use crate::daemon::clerk;
 use crate::daemon::crypto::ike_provider;
 
 mod behind;
+mod carry;
 mod coming;
 mod files;
 mod flows;
@@ -67,6 +68,10 @@ struct Held {
     /// The number of the last change that was begun.
     begun: u64,
     settled: Option<Settled>,
+    /// How many operations came in one go, each time.
+    gone: Vec<usize>,
+    /// No outbound SA finds room.
+    full: bool,
 }
 
 #[derive(Clone, Default)]
@@ -82,6 +87,9 @@ impl DataPlane for FakePlane {
             DataPlaneOp::AddPolicy(policy) => drop(held.policies.insert(policy.id, policy.clone())),
             DataPlaneOp::DeletePolicy(id) => drop(held.policies.remove(id)),
             DataPlaneOp::AddSa(params) => {
+                if held.full && params.direction == Direction::Outbound {
+                    return Err(DataPlaneError::Full(Table::Sas, 0));
+                }
                 if held.sas.iter().any(|sa| sa.params.id() == params.id()) {
                     return Err(DataPlaneError::Exists(params.id()));
                 }
@@ -113,6 +121,11 @@ impl Plane for FakePlane {
         let mut held = self.0.borrow_mut();
         held.begun += 1;
         Ok(held.late.then_some(held.begun))
+    }
+
+    fn apply_each(&mut self, ops: &[DataPlaneOp]) -> Vec<Result<(), DataPlaneError>> {
+        self.0.borrow_mut().gone.push(ops.len());
+        ops.iter().map(|op| self.apply(op)).collect()
     }
 
     fn poll_settled(&mut self) -> Option<Settled> {
