@@ -2,6 +2,7 @@
 //! copy shares the entries.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::ops::RangeBounds;
 use std::sync::Arc;
 
@@ -87,7 +88,7 @@ impl Policies {
     }
 
     /// Changes where the remote ends of policies are: `find` gives it for each that is concerned. Whether any is elsewhere now.
-    pub(super) fn place(&mut self, find: impl Fn(&PolicyEntry) -> Option<Vec<std::net::IpAddr>>) -> bool {
+    pub(super) fn place(&mut self, find: impl Fn(&PolicyEntry) -> Option<Vec<IpAddr>>) -> bool {
         let mut changed = false;
         for entry in self.all.values_mut() {
             if let Some(at) = find(entry).filter(|at| *at != entry.at) {

@@ -110,11 +110,10 @@ impl Model {
 
     /// The RADIUS servers that know users of remotes.
     pub fn relays(&self) -> impl Iterator<Item = Arc<Aaa>> {
-        self.remotes().filter_map(|entry| match (&entry.auth, &entry.spec.eap) {
-            (Auth::Eap(keys), Some(eap)) if !eap.radius.servers.is_empty() => match entry.eap_auth(eap, keys, self).1 {
-                RemoteAuth::Eap(eap) => eap.server.relay.clone(),
-                _ => None,
-            },
+        let asks = |entry: &&RemoteEntry| entry.spec.eap.as_ref().is_some_and(|eap| !eap.radius.servers.is_empty());
+        let remotes = self.remotes().filter(asks).map(|entry| entry.ike_remote(&BTreeMap::new(), self));
+        remotes.filter_map(|remote| match remote.remote_auth {
+            RemoteAuth::Eap(eap) => eap.server.relay.clone(),
             _ => None,
         })
     }

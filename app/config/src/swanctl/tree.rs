@@ -140,9 +140,9 @@ impl Section {
         self.settings.iter().find(|setting| setting.name == name)
     }
 
-    /// The section of this name; who reads a file has just added it.
+    /// The section of this name.
     pub fn section(&self, name: &str) -> Option<&Named> {
-        self.sections.iter().rfind(|section| section.name == name)
+        self.sections.iter().find(|section| section.name == name)
     }
 
     /// Sets a value; an earlier one of this name is replaced in its place.
