@@ -2,6 +2,7 @@
 //! by timer. An SA is taken out while it is handled and put back after. Nearly every one comes back and is found as before, so
 //! the indexes stay as they are meanwhile, and are followed by those alone that are not out.
 
+use alloc::collections::btree_map::Entry;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec;
@@ -63,6 +64,7 @@ struct Place {
     sa: Option<IkeSa>,
     /// Its time in `timers`.
     deadline: Option<Instant>,
+    found: Found,
 }
 
 /// By what else an IKE SA is found.
@@ -78,22 +80,56 @@ impl Found {
     }
 }
 
+/// The ways to find an IKE SA by its request, and by its remote and peer.
+#[derive(Default)]
+struct Finder {
+    inits: BTreeMap<InitKey, IkeSpi>,
+    /// A remote may stand for very many peers: those of one are found without looking at the others.
+    /// A name stays when its last IKE SA goes: there are as many as are configured.
+    by_remote: BTreeMap<Arc<str>, BTreeSet<Whose>>,
+}
+
+impl Finder {
+    /// Has an SA found.
+    fn find(&mut self, spi: IkeSpi, sa: &IkeSa) -> Found {
+        let init = sa.ends.init_key.clone();
+        if let Some(key) = &init {
+            self.inits.insert(key.clone(), spi);
+        }
+        let name = sa.remote_name();
+        let remote = self.by_remote.get_key_value(name).map_or_else(|| name.into(), |(name, _)| name.clone());
+        let peer = sa.peer().cloned();
+        let whose = (peer.as_ref().map(Identity::folded), spi);
+        self.by_remote.entry(remote.clone()).or_default().insert(whose);
+        Found { init, remote, peer }
+    }
+
+    /// Has it not found so any more.
+    fn lose(&mut self, spi: IkeSpi, found: &Found) {
+        if let Some(key) = &found.init
+            && self.inits.get(key) == Some(&spi)
+        {
+            self.inits.remove(key);
+        }
+        if let Some(with) = self.by_remote.get_mut(&found.remote) {
+            with.remove(&(found.peer.as_ref().map(Identity::folded), spi));
+        }
+    }
+}
+
 /// All IKE SAs of an endpoint.
 #[derive(Default)]
 pub(crate) struct SaTable {
     sas: BTreeMap<IkeSpi, Place>,
     /// Those that are out.
-    out: Vec<(IkeSpi, Found)>,
+    out: Vec<IkeSpi>,
     timers: BTreeSet<(Instant, IkeSpi)>,
-    inits: BTreeMap<InitKey, IkeSpi>,
+    finder: Finder,
     /// Those that are in connections, which strangers can open and end as they like. What is out is not among them.
     streams: BTreeSet<(Way, IkeSpi)>,
     /// Our SPIs of IKE SAs to come: strangers ask for them. Those of what is out are not among them.
     #[cfg(feature = "ikev2")]
     heirs: BTreeSet<IkeSpi>,
-    /// A remote may stand for very many peers: those of one are found without looking at the others.
-    /// A name stays when its last IKE SA goes: there are as many as are configured.
-    by_remote: BTreeMap<Arc<str>, BTreeSet<Whose>>,
     /// What is out is in none of the counts.
     half_open: Counts,
     /// Of peers that proved nothing of who they are (RFC 7619).
@@ -122,48 +158,32 @@ impl SaTable {
         self.streams.extend(stream_of(&sa).map(|way| (way, spi)));
         #[cfg(feature = "ikev2")]
         self.heirs.extend(sa.heirs());
-        // One that is new was not out, and what went out last comes back first: however many ended, they are not looked through.
-        let is_out = |(out, _): &(IkeSpi, Found)| *out == spi;
-        let at = if self.sas.contains_key(&spi) { self.out.iter().rposition(is_out) } else { None };
-        let before = at.map(|at| self.out.swap_remove(at).1);
-        if before.as_ref().is_none_or(|before| !before.is_as(&sa)) {
-            if let Some(before) = before {
-                self.lose(spi, before);
-            }
-            self.find(spi, &sa);
-        }
         let deadline = sa.deadline();
-        let place = self.sas.entry(spi).or_insert(Place { sa: None, deadline: None });
-        let before = core::mem::replace(place, Place { sa: Some(sa), deadline }).deadline;
+        let before = match self.sas.entry(spi) {
+            Entry::Occupied(place) => {
+                let place = place.into_mut();
+                if !place.found.is_as(&sa) {
+                    self.finder.lose(spi, &place.found);
+                    place.found = self.finder.find(spi, &sa);
+                }
+                place.sa = Some(sa);
+                // What went out last comes back first: however many ended, they are not looked through.
+                if let Some(at) = self.out.iter().rposition(|out| *out == spi) {
+                    self.out.swap_remove(at);
+                }
+                core::mem::replace(&mut place.deadline, deadline)
+            }
+            Entry::Vacant(place) => {
+                let found = self.finder.find(spi, &sa);
+                place.insert(Place { sa: Some(sa), deadline, found });
+                None
+            }
+        };
         if before != deadline {
             self.timers.extend(deadline.map(|at| (at, spi)));
             if let Some(at) = before {
                 self.timers.remove(&(at, spi));
             }
-        }
-    }
-
-    /// Has an SA found by its request, and by its remote and peer.
-    fn find(&mut self, spi: IkeSpi, sa: &IkeSa) {
-        if let Some(key) = &sa.ends.init_key {
-            self.inits.insert(key.clone(), spi);
-        }
-        let whose = (sa.peer().map(Identity::folded), spi);
-        match self.by_remote.get_mut(sa.remote_name()) {
-            Some(with) => _ = with.insert(whose),
-            None => _ = self.by_remote.insert(sa.remote_name().into(), BTreeSet::from([whose])),
-        }
-    }
-
-    /// Has it not found so any more.
-    fn lose(&mut self, spi: IkeSpi, found: Found) {
-        if let Some(key) = found.init
-            && self.inits.get(&key) == Some(&spi)
-        {
-            self.inits.remove(&key);
-        }
-        if let Some(with) = self.by_remote.get_mut(&found.remote) {
-            with.remove(&(found.peer.as_ref().map(Identity::folded), spi));
         }
     }
 
@@ -185,18 +205,16 @@ impl SaTable {
         for heir in sa.heirs() {
             self.heirs.remove(&heir);
         }
-        let name = sa.remote_name();
-        let remote = self.by_remote.get_key_value(name).map_or_else(|| name.into(), |(name, _)| name.clone());
-        let found = Found { init: sa.ends.init_key.clone(), remote, peer: sa.peer().cloned() };
-        self.out.push((spi, found));
+        self.out.push(spi);
         Some(sa)
     }
 
     /// The input is handled: what is still out has ended.
     pub(crate) fn settle(&mut self) {
-        while let Some((spi, found)) = self.out.pop() {
-            self.lose(spi, found);
-            if let Some(at) = self.sas.remove(&spi).and_then(|place| place.deadline) {
+        while let Some(spi) = self.out.pop() {
+            let Some(place) = self.sas.remove(&spi) else { continue };
+            self.finder.lose(spi, &place.found);
+            if let Some(at) = place.deadline {
                 self.timers.remove(&(at, spi));
             }
         }
@@ -225,7 +243,7 @@ impl SaTable {
 
     /// The IKE SA that this request began before.
     pub(crate) fn begun_by(&self, key: &InitKey) -> Option<IkeSpi> {
-        self.inits.get(key).copied().filter(|spi| self.get(*spi).is_some())
+        self.finder.inits.get(key).copied().filter(|spi| self.get(*spi).is_some())
     }
 
     /// SPIs of the IKE SAs with a remote.
@@ -239,7 +257,7 @@ impl SaTable {
     }
 
     fn of_remote(&self, name: &str) -> impl Iterator<Item = IkeSpi> {
-        let with = self.by_remote.get(name).into_iter().flatten();
+        let with = self.finder.by_remote.get(name).into_iter().flatten();
         with.map(|(_, spi)| *spi).filter(|spi| self.get(*spi).is_some())
     }
 
@@ -247,7 +265,7 @@ impl SaTable {
     pub(crate) fn with_peer(&self, name: &str, peer: &Identity) -> impl Iterator<Item = &IkeSa> {
         let peer = Some(peer.folded());
         let (from, to) = ((peer.clone(), IkeSpi::ZERO), (peer, IkeSpi(u64::MAX)));
-        let with = self.by_remote.get(name).map(|with| with.range(from..=to));
+        let with = self.finder.by_remote.get(name).map(|with| with.range(from..=to));
         with.into_iter().flatten().filter_map(|(_, spi)| self.get(*spi))
     }
 
