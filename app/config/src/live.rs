@@ -123,7 +123,7 @@ impl LivePolicies {
         let live = self.policies.entry(base.id).or_insert_with(|| Live::new(base));
         let wide = |selector: &TrafficSelector| *pools.iter().find(|pool| pool.covers(selector)).unwrap_or(selector);
         let part = Part {
-            local: params.local_ts.clone(),
+            local: params.local_ts.to_vec(),
             remote: params.remote_ts.iter().map(wide).collect(),
             peer: (params.src, params.mode == Mode::Transport),
         };

@@ -13,6 +13,7 @@ use ravelin_types::options::SaOptions;
 use ravelin_types::policy::{Action, Domain, Mode, Policy, PolicyId, Ways};
 use ravelin_types::proposal::{EspSuite, Suite};
 use ravelin_types::sa::{Direction, SaKeys, SaLookup, SaParams};
+use ravelin_types::selector::Side;
 use ravelin_types::transform::{EncrId, IntegId, SnId};
 use ravelin_types::{Instant, Secret, Spi};
 
@@ -93,8 +94,8 @@ fn blank_sa() -> SaParams {
         suite: none.into(),
         keys: SaKeys { encr: key(), integ: key(), ah: Secret::default() },
         policy: PolicyId(0),
-        local_ts: Vec::with_capacity(2),
-        remote_ts: Vec::with_capacity(2),
+        local_ts: Side::with_capacity(2),
+        remote_ts: Side::with_capacity(2),
         lifetime: Lifetime::default(),
         replay_window: 0,
         options: SaOptions::default(),

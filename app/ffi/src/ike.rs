@@ -60,7 +60,6 @@ pub(crate) struct Ike {
 }
 
 /// What is for the caller.
-#[expect(clippy::large_enum_variant, reason = "one at a time, as it comes, and hardly ever kept")]
 enum Said {
     /// Of the endpoint.
     Ike(Output),

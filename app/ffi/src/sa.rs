@@ -6,7 +6,7 @@ use ravelin_types::Spi;
 use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::policy::PolicyId;
 use ravelin_types::sa::{Direction, Encap, SaId, SaParams};
-use ravelin_types::selector::TrafficSelector;
+use ravelin_types::selector::{Side, TrafficSelector};
 
 use crate::engine::{Engine, instant};
 use crate::handle::{self, RvlHandle, call};
@@ -137,7 +137,7 @@ unsafe fn fill(params: &mut SaParams, sa: &RvlSa) -> Result<(), RvlStatus> {
 }
 
 /// What an identity string selects, or with none everything.
-fn select(selectors: &mut Vec<TrafficSelector>, id: Option<&str>, protocol: u8) -> Result<(), RvlStatus> {
+fn select(selectors: &mut Side, id: Option<&str>, protocol: u8) -> Result<(), RvlStatus> {
     selectors.clear();
     match id {
         Some(id) => selectors.push(text::selector(id, protocol)?),

@@ -398,7 +398,7 @@ impl Book {
         self.undo.push(Undo::Newest(which, old));
         let Some(entry) = self.policies.get(&itself(params.policy)).cloned() else { return Ok(Vec::new()) };
         if which != itself(params.policy) {
-            let (local, remote) = (params.local_ts.clone(), params.remote_ts.clone());
+            let (local, remote) = (params.local_ts.to_vec(), params.remote_ts.to_vec());
             return self.set_entries(which, Policy { local, remote, ..entry.policy.clone() }, Some(shape));
         }
         match entry.shape {

@@ -163,7 +163,8 @@ impl Keys {
             match self.endpoint.poll() {
                 Output::Apply(id, op) => {
                     let outcome = device.engine().apply(&op, instant(now));
-                    if outcome.is_ok() && matches!(&op, DataPlaneOp::AddSa(sa) if sa.direction == Direction::Outbound) {
+                    if outcome.is_ok() && matches!(&*op, DataPlaneOp::AddSa(sa) if sa.direction == Direction::Outbound)
+                    {
                         device.release(now);
                     }
                     self.endpoint.handle(Input::Done(id, outcome.into()), instant(now));

@@ -256,16 +256,16 @@ impl Node {
                 suite: suite.into(),
                 keys: SaKeys { encr: Secret::new(key), integ: Secret::new(integ), ..SaKeys::default() },
                 policy: PolicyId(n),
-                local_ts: local.clone(),
-                remote_ts: remote.clone(),
+                local_ts: local.as_slice().into(),
+                remote_ts: remote.as_slice().into(),
                 lifetime: Lifetime::default(),
                 replay_window: 64,
                 options: SaOptions::default(),
             };
             let receive = SaParams {
                 direction: Direction::Inbound,
-                local_ts: remote.clone(),
-                remote_ts: local.clone(),
+                local_ts: remote.as_slice().into(),
+                remote_ts: local.as_slice().into(),
                 ..send.clone()
             };
             let action = Action::Protect(Protection {

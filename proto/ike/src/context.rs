@@ -244,7 +244,7 @@ impl Core {
     }
 
     /// The next decision if it is an operation.
-    pub(crate) fn pop_apply(&mut self) -> Option<(OpId, DataPlaneOp)> {
+    pub(crate) fn pop_apply(&mut self) -> Option<(OpId, Box<DataPlaneOp>)> {
         match self.outputs.pop_front()? {
             Output::Apply(id, op) => Some((id, op)),
             other => {
@@ -261,10 +261,11 @@ impl Core {
     }
 
     /// Hands an operation to the data plane.
-    pub(crate) fn apply(&mut self, op: DataPlaneOp) {
+    pub(crate) fn apply(&mut self, op: impl Into<Box<DataPlaneOp>>) {
+        let op = op.into();
         let id = OpId(self.next_op);
         self.next_op += 1;
-        if let DataPlaneOp::AddSa(params) = &op {
+        if let DataPlaneOp::AddSa(params) = &*op {
             self.installing.insert(id, params.id());
         }
         self.outputs.push_back(Output::Apply(id, op));

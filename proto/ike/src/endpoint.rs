@@ -121,7 +121,7 @@ impl Endpoint {
     }
 
     /// The next decision if it is an operation for the data plane: whoever hands one over may take those behind it along.
-    pub fn poll_apply(&mut self) -> Option<(OpId, DataPlaneOp)> {
+    pub fn poll_apply(&mut self) -> Option<(OpId, Box<DataPlaneOp>)> {
         self.core.pop_apply()
     }
 

@@ -2,6 +2,7 @@
 //!
 //! The order has meaning: an SA is installed before the message that makes the peer rely on it is sent.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
@@ -20,7 +21,7 @@ use crate::question::Question;
 #[allow(clippy::large_enum_variant)] // Taken one by one as they are made, never kept.
 pub enum Output {
     /// Hand the operation to the data plane; answer with [`Input::Done`](crate::Input::Done).
-    Apply(OpId, DataPlaneOp),
+    Apply(OpId, Box<DataPlaneOp>),
     /// Answer the question with [`Input::Done`](crate::Input::Done), in any order.
     Ask(OpId, Question),
     /// Send an IKE message.

@@ -63,7 +63,7 @@ impl Endpoint {
     }
 
     /// None.
-    pub fn poll_apply(&mut self) -> Option<(OpId, DataPlaneOp)> {
+    pub fn poll_apply(&mut self) -> Option<(OpId, Box<DataPlaneOp>)> {
         None
     }
 

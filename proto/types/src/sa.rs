@@ -1,6 +1,5 @@
 //! What key management tells a data plane about one security association.
 
-use alloc::vec::Vec;
 use core::mem;
 use core::net::IpAddr;
 
@@ -9,7 +8,7 @@ use crate::options::SaOptions;
 use crate::policy::{Mode, PolicyId};
 use crate::proposal::Suite;
 use crate::secret::Secret;
-use crate::selector::TrafficSelector;
+use crate::selector::Side;
 use crate::spi::Spi;
 use crate::way::Carrier;
 
@@ -107,9 +106,9 @@ pub struct SaParams {
     /// The policy this SA serves.
     pub policy: PolicyId,
     /// Local side of the agreed traffic selectors.
-    pub local_ts: Vec<TrafficSelector>,
+    pub local_ts: Side,
     /// Remote side of the agreed traffic selectors.
-    pub remote_ts: Vec<TrafficSelector>,
+    pub remote_ts: Side,
     /// Soft and hard limits.
     pub lifetime: Lifetime,
     /// Anti-replay window in packets, inbound only; 0: off.

@@ -479,7 +479,11 @@ fn flow_sas(pair: &mut dyn Pair, policies: &[Policy; 2], flow: &Flow, at: usize,
         let (local_ts, remote_ts) = protection.pfp.fill(&policy.local, &policy.remote, &seen);
         for direction in [Direction::Inbound, Direction::Outbound] {
             let (local_ts, remote_ts) = (local_ts.clone(), remote_ts.clone());
-            let params = SaParams { local_ts, remote_ts, ..sa(end, direction, policy, spis, suite) };
+            let params = SaParams {
+                local_ts: local_ts.into(),
+                remote_ts: remote_ts.into(),
+                ..sa(end, direction, policy, spis, suite)
+            };
             pair.apply(end, DataPlaneOp::AddSa(params)).unwrap();
         }
     }
@@ -499,8 +503,8 @@ fn an_sa_takes_no_more_than_was_agreed(pair: &mut dyn Pair) {
             let mut params = sa(end, direction, policy, SPIS, suite);
             // A sends from port 4000 to port 5001, and nothing else.
             let ports = if end == End::A { (4000, 5001) } else { (5001, 4000) };
-            params.local_ts = narrow(&policy.local[0], ports.0);
-            params.remote_ts = narrow(&policy.remote[0], ports.1);
+            params.local_ts = narrow(&policy.local[0], ports.0).into();
+            params.remote_ts = narrow(&policy.remote[0], ports.1).into();
             pair.apply(end, DataPlaneOp::AddSa(params)).unwrap();
         }
     }

@@ -80,8 +80,8 @@ impl Account {
             suite: EspSuite { encr, encr_key_bits: bits, integ: self.integ(), sn: SnId::SEQUENTIAL_32 }.into(),
             keys: SaKeys { encr: self.password.clone(), integ: self.mac_key.clone(), ..SaKeys::default() },
             policy: policy.id,
-            local_ts: narrow(&policy.local, own),
-            remote_ts: narrow(&policy.remote, other),
+            local_ts: narrow(&policy.local, own).into(),
+            remote_ts: narrow(&policy.remote, other).into(),
             lifetime: Lifetime { soft, hard: Limits::default(), idle: outbound.then_some(self.idle) },
             // RFC 4303 §3.4.3: a sender that starts anew begins at 1 again, under the same key.
             replay_window: 0,

@@ -49,8 +49,8 @@ fn sa(spi: u32, peer: &str) -> SaParams {
             .into(),
         keys: SaKeys::default(),
         policy: PolicyId(9),
-        local_ts: base().local,
-        remote_ts: vec![TrafficSelector::host(ip(peer))],
+        local_ts: base().local.into(),
+        remote_ts: [TrafficSelector::host(ip(peer))].into(),
         lifetime: Lifetime::default(),
         replay_window: 64,
         options: SaOptions::default(),
@@ -88,7 +88,7 @@ fn a_pool_is_selected_as_a_whole_however_many_have_an_address_of_it() {
     let mut live = LivePolicies::default();
     let pool = [TrafficSelector::prefix(ip("10.3.0.0"), 16).unwrap()];
     let warrior = |number: u32| SaParams {
-        remote_ts: vec![TrafficSelector::host(IpAddr::from(0x0a03_0000_u32.wrapping_add(number).to_be_bytes()))],
+        remote_ts: [TrafficSelector::host(IpAddr::from(0x0a03_0000_u32.wrapping_add(number).to_be_bytes()))].into(),
         ..sa(number, &format!("192.0.{}.{}", number / 250, 1 + number % 250))
     };
     let first = hosts(live.add(&base(), &warrior(1), &pool));

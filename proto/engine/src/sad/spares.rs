@@ -13,6 +13,7 @@ use ravelin_types::options::SaOptions;
 use ravelin_types::policy::{Mode, PolicyId};
 use ravelin_types::proposal::{EspSuite, Suite};
 use ravelin_types::sa::{Direction, SaKeys, SaLookup, SaParams};
+use ravelin_types::selector::Side;
 use ravelin_types::transform::{EncrId, IntegId, SnId};
 use ravelin_types::{Instant, Secret, Spi};
 
@@ -183,8 +184,8 @@ fn blank(limits: &Limits) -> SaParams {
         }),
         keys: SaKeys { encr: key(), integ: key(), ah: key() },
         policy: PolicyId(0),
-        local_ts: Vec::with_capacity(limits.selectors),
-        remote_ts: Vec::with_capacity(limits.selectors),
+        local_ts: Side::with_capacity(limits.selectors),
+        remote_ts: Side::with_capacity(limits.selectors),
         lifetime: Lifetime::default(),
         replay_window: 0,
         options: SaOptions::default(),

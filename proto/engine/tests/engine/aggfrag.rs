@@ -232,8 +232,11 @@ fn nothing_else_goes_over_such_an_sa_nor_such_a_payload_over_another() {
 #[test]
 fn what_comes_out_is_held_to_the_selectors() {
     let network = |text: &str| vec![TrafficSelector::prefix(ip(text), 16).unwrap()];
-    let narrow =
-        SaParams { local_ts: network("10.1.0.0"), remote_ts: network("10.2.0.0"), ..with(V4, AES_GCM, AS_NEEDED) };
+    let narrow = SaParams {
+        local_ts: network("10.1.0.0").into(),
+        remote_ts: network("10.2.0.0").into(),
+        ..with(V4, AES_GCM, AS_NEEDED)
+    };
     let mut engine = looped(&with(V4, AES_GCM, AS_NEEDED));
     let inside = udp("10.1.0.1", "10.2.0.2", (1, 2), 100);
     let outside = udp("10.3.0.1", "10.2.0.2", (1, 2), 100);

@@ -115,7 +115,7 @@ fn sas() -> Vec<SaParams> {
     let with_names = |(n, params): (usize, SaParams)| SaParams {
         spi: Spi(0x1000 + n as u32),
         policy: PolicyId(n as u32),
-        local_ts: vec![TrafficSelector::host(host(n))],
+        local_ts: [TrafficSelector::host(host(n))].into(),
         ..params
     };
     sas.into_iter().enumerate().map(with_names).collect()
@@ -283,7 +283,7 @@ fn limits_hold_inside_a_batch() {
         let limits = Limits { packets: Some(5), ..Limits::default() };
         let lifetime = Lifetime { hard: limits, ..Lifetime::default() };
         let mut params = SaParams { lifetime, policy: PolicyId(1), ..sas().swap_remove(0) };
-        params.local_ts = vec![TrafficSelector::any_v4()];
+        params.local_ts = [TrafficSelector::any_v4()].into();
         let sender = Engine::new(EngineConfig::default(), crypto, Box::new(Seeded(1)));
         let mut sender = looped_in(sender, &SaParams { lifetime: Lifetime::default(), ..params.clone() });
         let clear = vec![udp("10.0.0.0", "10.9.0.1", (1, 2), 50); 8];

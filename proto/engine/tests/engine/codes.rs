@@ -224,7 +224,7 @@ fn dropped_for(reason: DropReason) -> Option<Engine> {
         DropReason::CongestionLost => damaged(&tunnel(), |packet| v4::set_tos(packet.first_chunk_mut().unwrap(), 0b11)),
         DropReason::BadSelector => {
             let remote_ts = vec![TrafficSelector::host(ip("10.9.9.9"))];
-            inside(&SaParams { remote_ts, ..tunnel() }, &good, &[1])
+            inside(&SaParams { remote_ts: remote_ts.into(), ..tunnel() }, &good, &[1])
         }
         DropReason::PolicyMismatch => {
             let Action::Protect(protection) = protect() else { panic!() };

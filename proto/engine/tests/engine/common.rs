@@ -96,8 +96,8 @@ pub fn sa(direction: Direction, mode: Mode, src: &str, dst: &str, suite: EspSuit
         suite: suite.into(),
         keys: keys(suite),
         policy: PolicyId(1),
-        local_ts: any.clone(),
-        remote_ts: any,
+        local_ts: any.as_slice().into(),
+        remote_ts: any.into(),
         lifetime: Lifetime::default(),
         replay_window: 64,
         options: SaOptions::default(),
@@ -259,12 +259,16 @@ pub fn many_sas(count: u32) -> Engine {
         let send = SaParams {
             spi: Spi(0x1000 + n),
             policy: PolicyId(n),
-            local_ts: vec![local],
-            remote_ts: vec![remote],
+            local_ts: [local].into(),
+            remote_ts: [remote].into(),
             ..params
         };
-        let receive =
-            SaParams { direction: Direction::Inbound, local_ts: vec![remote], remote_ts: vec![local], ..send.clone() };
+        let receive = SaParams {
+            direction: Direction::Inbound,
+            local_ts: [remote].into(),
+            remote_ts: [local].into(),
+            ..send.clone()
+        };
         let policy = policy(n, 10, &[local], &[remote], protect());
         for op in [DataPlaneOp::AddPolicy(policy), DataPlaneOp::AddSa(send), DataPlaneOp::AddSa(receive)] {
             engine.apply(&op, NOW).unwrap();

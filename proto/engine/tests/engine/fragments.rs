@@ -107,8 +107,8 @@ fn an_sa_on_ports_carries_no_later_fragments_and_one_on_opaque_ports_does() {
     let params = |spi, policy, local: TrafficSelector, remote: TrafficSelector| SaParams {
         spi: ravelin_types::Spi(spi),
         policy: PolicyId(policy),
-        local_ts: vec![local],
-        remote_ts: vec![remote],
+        local_ts: [local].into(),
+        remote_ts: [remote].into(),
         ..sa(Direction::Outbound, Mode::Tunnel, "192.0.2.1", "192.0.2.2", AES_GCM)
     };
     let whole = params(0x1001, 1, any, web);
@@ -143,8 +143,8 @@ fn an_sa_on_ports_carries_later_fragments_where_both_ends_agreed() {
     let mut params = SaParams {
         spi: ravelin_types::Spi(0x1001),
         policy: PolicyId(1),
-        local_ts: vec![any],
-        remote_ts: vec![web],
+        local_ts: [any].into(),
+        remote_ts: [web].into(),
         ..sa(Direction::Outbound, Mode::Tunnel, "192.0.2.1", "192.0.2.2", AES_GCM)
     };
     params.options.later_fragments = true;
@@ -160,7 +160,7 @@ fn an_sa_on_ports_carries_later_fragments_where_both_ends_agreed() {
     // What the peer sends there although its first fragment went elsewhere, or was for another port.
     let mut peer = engine_with(EngineConfig::default());
     let mut wide = params.clone();
-    (wide.local_ts, wide.remote_ts) = (vec![any], vec![any]);
+    (wide.local_ts, wide.remote_ts) = ([any].into(), [any].into());
     add(&mut peer, 1, any, protect());
     peer.apply(&DataPlaneOp::AddSa(wide), NOW).unwrap();
     // The peer's own numbers go on behind ours.

@@ -286,7 +286,7 @@ fn sizes_at_the_limit() {
 fn inner_packets_must_be_in_the_selectors_of_their_sa() {
     let net = |text: &str| TrafficSelector::prefix(ip(text), 16).unwrap();
     let web = net("10.2.0.0").with(17, 80..=80).unwrap();
-    let params = SaParams { local_ts: vec![net("10.1.0.0")], remote_ts: vec![web], ..tunnel() };
+    let params = SaParams { local_ts: [net("10.1.0.0")].into(), remote_ts: [web].into(), ..tunnel() };
     let mut engine = engine();
     engine.apply(&DataPlaneOp::AddSa(received(&params)), NOW).unwrap();
     let mut fragment = udp("10.1.0.1", "10.2.0.1", (5, 80), 20);
@@ -315,7 +315,7 @@ fn inner_packets_must_be_in_the_selectors_of_their_sa() {
 #[test]
 fn what_is_outside_of_the_selectors_is_told_of_once_in_a_while() {
     let net = |text: &str| TrafficSelector::prefix(ip(text), 16).unwrap();
-    let params = SaParams { local_ts: vec![net("10.1.0.0")], remote_ts: vec![net("10.2.0.0")], ..tunnel() };
+    let params = SaParams { local_ts: [net("10.1.0.0")].into(), remote_ts: [net("10.2.0.0")].into(), ..tunnel() };
     let mut engine = engine();
     engine.apply(&DataPlaneOp::AddSa(received(&params)), NOW).unwrap();
     let outside = udp("10.3.0.1", "10.2.0.1", (5, 80), 100);

@@ -173,7 +173,8 @@ fn what_a_peer_puts_into_it_is_judged_like_any_packet() {
     let misplaced = Verdict::Drop(DropReason::BadNextHeader);
     assert_eq!(inside(&tunnel, &ipcomp(protocol::UDP, 0, CPI, &data)), misplaced);
     // Selectors are those of what came out.
-    let narrow = SaParams { remote_ts: vec![ravelin_types::selector::TrafficSelector::host(ip("10.9.9.9"))], ..tunnel };
+    let narrow =
+        SaParams { remote_ts: [ravelin_types::selector::TrafficSelector::host(ip("10.9.9.9"))].into(), ..tunnel };
     let verdict = inside(&narrow, &ipcomp(protocol::IPV4, 0, CPI, &data));
     assert_eq!(verdict, Verdict::Drop(DropReason::BadSelector));
 }

@@ -40,8 +40,8 @@ fn sa_of(n: u32) -> SaParams {
     SaParams {
         spi: Spi(0x1000 + n),
         policy: PolicyId(n),
-        local_ts: vec![client(n)],
-        remote_ts: vec![TrafficSelector::any_v4()],
+        local_ts: [client(n)].into(),
+        remote_ts: [TrafficSelector::any_v4()].into(),
         ..sa(Direction::Outbound, Mode::Tunnel, "192.0.2.1", "192.0.2.2", AES_GCM)
     }
 }

@@ -48,8 +48,8 @@ impl Numbers {
         let params = SaParams {
             spi,
             policy: PolicyId(self.below(64)),
-            local_ts: self.selectors(n),
-            remote_ts: vec![TrafficSelector::any_v4()],
+            local_ts: self.selectors(n).into(),
+            remote_ts: [TrafficSelector::any_v4()].into(),
             replay_window: 32 << self.below(8),
             lifetime: Lifetime { hard, ..Lifetime::default() },
             ..sa(direction, Mode::Tunnel, "192.0.2.1", "192.0.2.2", AES_GCM)

@@ -169,7 +169,7 @@ fn what_may_be_cut_behind_is_sent_whole() {
 fn ports_are_not_cut_off() {
     // RFC 4301 §7: the SA's ports are in the first piece alone, so the protected packet is cut.
     let mut params = narrow(Mode::Tunnel, V4, AES_GCM, 1280, SaOptions::default());
-    params.remote_ts = vec![TrafficSelector::any_v4().with(protocol::UDP, 2000..=2000).unwrap()];
+    params.remote_ts = [TrafficSelector::any_v4().with(protocol::UDP, 2000..=2000).unwrap()].into();
     let (verdict, _) = send(&mut looped(&params), &of_len(INNER_V4, 1500, false), NOW);
     assert!(matches!(verdict, Verdict::Send(outer) if !outer.dont_fragment), "{verdict:?}");
 }

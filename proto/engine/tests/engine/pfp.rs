@@ -34,8 +34,8 @@ fn sa_for(flow: &Flow, spi: u32) -> SaParams {
     };
     SaParams {
         spi: Spi(spi),
-        local_ts: side(flow.src, flow.src_port),
-        remote_ts: side(flow.dst, flow.dst_port),
+        local_ts: side(flow.src, flow.src_port).into(),
+        remote_ts: side(flow.dst, flow.dst_port).into(),
         ..sa(Direction::Outbound, Mode::Tunnel, "192.0.2.1", "192.0.2.2", AES_GCM)
     }
 }
@@ -98,7 +98,7 @@ fn what_is_not_filled_from_the_packet_is_shared() {
     assert!(matches!(send(&mut engine, &packet("10.1.0.1", "10.2.0.2", 1), NOW).0, Verdict::Hold(_)));
     assert_eq!(acquired(&mut engine).unwrap().dst, ip("10.2.0.2"));
     let all = sa(Direction::Outbound, Mode::Tunnel, "192.0.2.1", "192.0.2.2", AES_GCM);
-    let to_one = SaParams { remote_ts: vec![TrafficSelector::host(ip("10.2.0.1"))], ..all };
+    let to_one = SaParams { remote_ts: [TrafficSelector::host(ip("10.2.0.1"))].into(), ..all };
     engine.apply(&DataPlaneOp::AddSa(to_one), NOW).unwrap();
     for (src, port) in [("10.1.0.1", 1), ("10.1.0.9", 2), ("10.1.7.7", 3)] {
         assert!(matches!(send(&mut engine, &packet(src, "10.2.0.1", port), NOW).0, Verdict::Send(_)));

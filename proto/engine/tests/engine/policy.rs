@@ -90,7 +90,7 @@ fn a_packet_without_an_sa_asks_for_one_once() {
 fn the_newest_sa_whose_selectors_hold_sends() {
     let mut engine = engine();
     engine.apply(&DataPlaneOp::AddPolicy(protect_all(1)), NOW).unwrap();
-    let narrow = SaParams { remote_ts: vec![net("10.2.0.0", 16)], ..tunnel(0x1002) };
+    let narrow = SaParams { remote_ts: [net("10.2.0.0", 16)].into(), ..tunnel(0x1002) };
     for params in [tunnel(0x1001), narrow] {
         engine.apply(&DataPlaneOp::AddSa(params), NOW).unwrap();
     }
@@ -98,7 +98,7 @@ fn the_newest_sa_whose_selectors_hold_sends() {
     assert_eq!(spi_of(&send(&mut engine, &inside, NOW)), 0x1002);
     assert_eq!(spi_of(&send(&mut engine, &outside, NOW)), 0x1001);
     // Rekeyed: the successor takes over at once, and the flows that only the old one carries stay with it.
-    let successor = SaParams { remote_ts: vec![net("10.2.0.0", 16)], ..tunnel(0x1003) };
+    let successor = SaParams { remote_ts: [net("10.2.0.0", 16)].into(), ..tunnel(0x1003) };
     engine.apply(&DataPlaneOp::AddSa(successor), NOW).unwrap();
     assert_eq!(spi_of(&send(&mut engine, &inside, NOW)), 0x1003);
     assert_eq!(spi_of(&send(&mut engine, &outside, NOW)), 0x1001);
@@ -299,8 +299,8 @@ fn an_sa_for_a_protocol_between_two_hosts_carries_every_port() {
     let mut engine = engine();
     let params = SaParams {
         mode: Mode::Transport,
-        local_ts: local.to_vec(),
-        remote_ts: remote.to_vec(),
+        local_ts: local.into(),
+        remote_ts: remote.into(),
         policy: PolicyId(1),
         ..tunnel(0x1000_0001)
     };

@@ -390,7 +390,7 @@ fn a_cipher_is_done_in_any_order_and_the_checks_come_behind_it() {
 
 #[test]
 fn what_a_cipher_opened_is_judged_like_what_software_opened() {
-    let narrow = SaParams { remote_ts: vec![TrafficSelector::host(ip("10.9.9.9"))], ..gcm() };
+    let narrow = SaParams { remote_ts: [TrafficSelector::host(ip("10.9.9.9"))].into(), ..gcm() };
     let inner = clear(1);
     let authentic = |plain: &[u8], number| packet(narrow.src, narrow.dst, 50, &authentic(&narrow, number, plain));
     let mut forged = authentic(&padded(&inner, 4), 9);

@@ -172,7 +172,7 @@ impl Host {
         let selectors = vec![fresh.local_ts[0]; LIMITS.selectors + 1];
         let mtu = SaOptions { mtu: Some(5), ..fresh.options };
         let refused = [
-            SaParams { local_ts: selectors.clone(), ..fresh.clone() },
+            SaParams { local_ts: selectors.as_slice().into(), ..fresh.clone() },
             SaParams { replay_window: LIMITS.replay_window + 1, ..fresh.clone() },
             SaParams { options: mtu, ..fresh.clone() },
             SaParams { src: ip("2001:db8::1"), ..fresh.clone() },

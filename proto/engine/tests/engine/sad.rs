@@ -111,8 +111,8 @@ fn every_cause_has_its_counter() {
     let net = |text: &str| TrafficSelector::prefix(ip(text), 16).unwrap();
     let lifetime = Lifetime { hard: Limits { packets: Some(2), ..Limits::default() }, ..Lifetime::default() };
     let params = SaParams {
-        local_ts: vec![net("10.2.0.0")],
-        remote_ts: vec![net("10.1.0.0")],
+        local_ts: [net("10.2.0.0")].into(),
+        remote_ts: [net("10.1.0.0")].into(),
         replay_window: 64,
         lifetime,
         ..inbound("192.0.2.1", "192.0.2.2", SaLookup::Spi, 7)
@@ -209,8 +209,8 @@ fn an_sa_pair_takes_no_more_than_so_many_bytes() {
             let send = SaParams {
                 spi: Spi(0x10_0000 + n),
                 policy: PolicyId(n),
-                local_ts: local(n),
-                remote_ts: vec![TrafficSelector::any_v4()],
+                local_ts: local(n).into(),
+                remote_ts: [TrafficSelector::any_v4()].into(),
                 ..sa(Direction::Outbound, Mode::Tunnel, "192.0.2.1", "192.0.2.2", AES_GCM)
             };
             engine.apply(&DataPlaneOp::AddSa(received(&send)), NOW).unwrap();

@@ -57,7 +57,7 @@ fn carry_out(from: &mut Endpoint, to: &mut Endpoint, added: &mut u32) -> bool {
                 sent = true;
             }
             Output::Apply(op, what) => {
-                *added += u32::from(matches!(what, DataPlaneOp::AddSa(_)));
+                *added += u32::from(matches!(*what, DataPlaneOp::AddSa(_)));
                 from.handle(Input::Done(op, Ok(()).into()), Instant::ZERO);
             }
             Output::Ask(op, question) => {

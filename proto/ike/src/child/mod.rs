@@ -9,6 +9,7 @@ pub(crate) mod cpis;
 pub(crate) mod ipcomp;
 pub(crate) mod offer;
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
@@ -21,7 +22,7 @@ use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::options::{AggFrag, Processors, SaOptions};
 use ravelin_types::policy::{Action, Mode};
 use ravelin_types::proposal::Suite;
-use ravelin_types::sa::{Direction, Encap, OriginalAddresses, SaId, SaKeys, SaLookup, SaParams};
+use ravelin_types::sa::{Direction, Encap, OriginalAddresses, SaId, SaLookup, SaParams};
 use ravelin_types::selector::{Side, TrafficSelector};
 use ravelin_types::transform::{KeMethod, SnId};
 use ravelin_types::{IkeSpi, Instant, Spi};
@@ -146,8 +147,8 @@ pub(crate) struct ChildSa {
     /// Numbers that no packet of ours has had (RFC 6311).
     skipped: u64,
     held: Held,
-    /// The outbound half while it waits to be used.
-    waiting: Option<SaParams>,
+    /// What installs the outbound half, while that waits to be used.
+    waiting: Option<Box<DataPlaneOp>>,
 }
 
 impl ChildSa {
@@ -188,7 +189,7 @@ impl ChildSa {
         };
         let (local, peer) = (ends.local.ip(), ends.peer.ip());
         let encap = ends.encap();
-        let params = SaParams {
+        let inbound_half = |keys| SaParams {
             direction: Direction::Inbound,
             spi: inbound,
             pair: terms.outbound,
@@ -199,10 +200,10 @@ impl ChildSa {
             encap: encap.map(swapped),
             original: terms.original,
             suite: terms.suite.labelled(inbound),
-            keys: SaKeys::default(),
+            keys,
             policy: policy.policy.id,
-            local_ts: terms.local_ts.to_vec(),
-            remote_ts: terms.remote_ts.to_vec(),
+            local_ts: terms.local_ts.clone(),
+            remote_ts: terms.remote_ts.clone(),
             lifetime,
             replay_window,
             options,
@@ -216,19 +217,17 @@ impl ChildSa {
             encap,
             original: None,
             suite: terms.suite,
-            keys: outbound_keys,
             replay_window: 0,
             options: SaOptions {
                 tfc: if terms.tfc_declined { 0 } else { options.tfc },
                 ipcomp: labels.and_then(|labels| labels.outbound).into(),
                 ..options
             },
-            ..params.clone()
+            ..inbound_half(outbound_keys)
         };
-        let params = SaParams { keys: inbound_keys, ..params };
         core.table.note_outbound(sending.id(), inbound);
         core.table.cpis.note(peer, labels, inbound);
-        core.apply(DataPlaneOp::AddSa(params));
+        core.apply(DataPlaneOp::AddSa(inbound_half(inbound_keys)));
         let mut child = ChildSa {
             policy,
             inbound,
@@ -247,7 +246,7 @@ impl ChildSa {
             idle_out: None,
             skipped: 0,
             held: Held { if_ids, marks },
-            waiting: Some(sending),
+            waiting: Some(Box::new(DataPlaneOp::AddSa(sending))),
         };
         if send {
             child.send(core);
@@ -257,8 +256,8 @@ impl ChildSa {
 
     /// Installs the outbound half if it waits: from now on this Child SA sends.
     pub(crate) fn send(&mut self, core: &mut Core) {
-        if let Some(params) = self.waiting.take() {
-            core.apply(DataPlaneOp::AddSa(params));
+        if let Some(op) = self.waiting.take() {
+            core.apply(op);
         }
     }
 
@@ -310,9 +309,9 @@ impl ChildSa {
         core.table.note_outbound(self.outbound_id(), self.inbound);
         let swapped = encap.map(swapped);
         core.apply(DataPlaneOp::MoveSa { id: inbound, src: peer, dst: local, encap: swapped });
-        match &mut self.waiting {
-            Some(params) => (params.src, params.dst, params.encap) = (local, peer, encap),
-            None => core.apply(DataPlaneOp::MoveSa { id: outbound, src: local, dst: peer, encap }),
+        match self.waiting.as_deref_mut() {
+            Some(DataPlaneOp::AddSa(params)) => (params.src, params.dst, params.encap) = (local, peer, encap),
+            _ => core.apply(DataPlaneOp::MoveSa { id: outbound, src: local, dst: peer, encap }),
         }
     }
 

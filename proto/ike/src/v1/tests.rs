@@ -133,7 +133,7 @@ impl Side {
                 Output::Transmit(message) => self.sent.push(message),
                 Output::Event(event) => self.events.push(event),
                 Output::Apply(op, what) => {
-                    match what {
+                    match *what {
                         DataPlaneOp::AddSa(_) => self.sas += 1,
                         DataPlaneOp::DeleteSa(_) => self.sas -= 1,
                         _ => {}

@@ -144,9 +144,9 @@ impl Host {
         loop {
             match self.endpoint.poll() {
                 Output::Apply(op, what) => {
-                    let late = matches!(&what, DataPlaneOp::AddSa(sa) if sent && sa.direction == Direction::Inbound);
+                    let late = matches!(&*what, DataPlaneOp::AddSa(sa) if sent && sa.direction == Direction::Inbound);
                     assert!(!late, "what the peer sends on is there before it hears of it");
-                    let outcome = self.apply(what);
+                    let outcome = self.apply(*what);
                     self.endpoint.handle(Input::Done(op, outcome.into()), self.now);
                 }
                 Output::Transmit(transmit) => {

@@ -43,23 +43,7 @@ impl Behind {
             return Some(output);
         }
         let change = match &output {
-            Output::Apply(_, DataPlaneOp::AddSa(params)) => {
-                let peer = peer_of(params);
-                let change = self.policies.get(&params.policy).max(self.peers.get(&peer)).copied();
-                if let Some(change) = change {
-                    self.peers.insert(peer, change);
-                    self.sas.insert(params.id(), change);
-                }
-                change
-            }
-            Output::Apply(
-                _,
-                DataPlaneOp::DeleteSa(id)
-                | DataPlaneOp::MoveSa { id, .. }
-                | DataPlaneOp::SetMtu { id, .. }
-                | DataPlaneOp::SkipNumbers { id, .. }
-                | DataPlaneOp::TellUse(id),
-            ) => self.sas.get(id).copied(),
+            Output::Apply(_, op) => self.change_before(op),
             Output::Transmit(Transmit { remote, .. }) => self.peers.get(&remote.ip()).copied(),
             Output::Event(_) => self.last,
             _ => None,
@@ -73,6 +57,25 @@ impl Behind {
                 self.held.push((change, output));
                 None
             }
+        }
+    }
+
+    /// The change that an operation has to wait for, if any.
+    fn change_before(&mut self, op: &DataPlaneOp) -> Option<u64> {
+        match op {
+            DataPlaneOp::AddSa(params) => {
+                let peer = peer_of(params);
+                let change = self.policies.get(&params.policy).max(self.peers.get(&peer)).copied()?;
+                self.peers.insert(peer, change);
+                self.sas.insert(params.id(), change);
+                Some(change)
+            }
+            DataPlaneOp::DeleteSa(id)
+            | DataPlaneOp::MoveSa { id, .. }
+            | DataPlaneOp::SetMtu { id, .. }
+            | DataPlaneOp::SkipNumbers { id, .. }
+            | DataPlaneOp::TellUse(id) => self.sas.get(id).copied(),
+            _ => None,
         }
     }
 

@@ -47,8 +47,8 @@ impl<P: Plane> Core<P> {
             let mut not_up = BTreeSet::new();
             for output in due {
                 match (output, &result) {
-                    (Output::Apply(id, op @ DataPlaneOp::AddSa(_)), Err(error)) => {
-                        if let DataPlaneOp::AddSa(params) = &op {
+                    (Output::Apply(id, op), Err(error)) if matches!(*op, DataPlaneOp::AddSa(_)) => {
+                        if let DataPlaneOp::AddSa(params) = &*op {
                             not_up.insert(match params.direction {
                                 Direction::Inbound => params.spi,
                                 Direction::Outbound => params.pair,
@@ -65,7 +65,7 @@ impl<P: Plane> Core<P> {
     }
 
     /// Carries out an operation and those right behind it in one go: both SAs of a Child SA are waited for once.
-    fn apply_from(&mut self, first: (OpId, DataPlaneOp), now: Instant) {
+    fn apply_from(&mut self, first: (OpId, Box<DataPlaneOp>), now: Instant) {
         let mut ids = Vec::new();
         let mut ops = Vec::new();
         let mut next = Some(first);
@@ -75,7 +75,7 @@ impl<P: Plane> Core<P> {
             } else if let Some(Output::Apply(id, op)) = self.behind.hold(Output::Apply(id, op)) {
                 self.note_op(&op);
                 ids.push(id);
-                ops.push(op);
+                ops.push(*op);
             }
             next = self.endpoint.poll_apply();
         }

@@ -9,7 +9,7 @@ fn sa(spi: u32, direction: Direction, cpi: Option<u16>) -> SaParams {
     let options = SaOptions { ipcomp: cpi.map(Cpi).into(), ..SaOptions::default() };
     let (local_ts, remote_ts) =
         (vec![TrafficSelector::host([10, 1, 0, 1].into())], vec![TrafficSelector::host([10, 2, 0, 1].into())]);
-    let out = SaParams { options, local_ts, remote_ts, ..out };
+    let out = SaParams { options, local_ts: local_ts.into(), remote_ts: remote_ts.into(), ..out };
     match direction {
         Direction::Outbound => out,
         Direction::Inbound => SaParams { direction, src: out.dst, dst: out.src, replay_window: 32, ..out },
@@ -77,13 +77,16 @@ fn another_family_inside_is_for_all_that_the_policy_selects() {
     let wide = Policy { local: six.clone(), remote: six.clone(), ..policy(IfIds::default()) };
     book.add_policy(&wide).unwrap();
     book.commit();
-    let params =
-        |remote_ts| SaParams { local_ts: six.clone(), remote_ts, ..sa(0x200, Direction::Outbound, Some(0x4321)) };
-    let steps = lines(&book.add_sa(&params(six.clone())).unwrap());
+    let params = |remote_ts| SaParams {
+        local_ts: six.as_slice().into(),
+        remote_ts,
+        ..sa(0x200, Direction::Outbound, Some(0x4321))
+    };
+    let steps = lines(&book.add_sa(&params(six.as_slice().into())).unwrap());
     assert!(steps[0].contains("proto comp") && steps[0].contains(" sel src ::/0"), "{steps:#?}");
     assert!(steps[1].contains("proto esp") && steps[1].contains("mode transport flag af-unspec"), "{steps:#?}");
     assert!(!steps[1].contains(" sel "), "{steps:#?}");
     book.roll_back();
-    let why = book.add_sa(&params(part)).unwrap_err().to_string();
+    let why = book.add_sa(&params(part.into())).unwrap_err().to_string();
     assert!(why.contains("another family inside"), "{why}");
 }

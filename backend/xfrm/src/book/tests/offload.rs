@@ -23,7 +23,15 @@ fn sa(spi: u32, direction: Direction, offload: Offload) -> SaParams {
     };
     let pair = Spi(spi ^ 1);
     let remote_ts = vec![TrafficSelector::any_v4()];
-    SaParams { direction, src, dst, pair, remote_ts, options: SaOptions { offload, ..SaOptions::default() }, ..out }
+    SaParams {
+        direction,
+        src,
+        dst,
+        pair,
+        remote_ts: remote_ts.into(),
+        options: SaOptions { offload, ..SaOptions::default() },
+        ..out
+    }
 }
 
 fn ends() -> Ends {

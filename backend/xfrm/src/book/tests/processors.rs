@@ -20,10 +20,16 @@ fn sa(spi: u32, direction: Direction, processors: Processors) -> SaParams {
     let options = SaOptions { processors, ..SaOptions::default() };
     let remote_ts = vec![TrafficSelector::any_v4()];
     match direction {
-        Direction::Outbound => SaParams { options, remote_ts, ..out },
-        Direction::Inbound => {
-            SaParams { direction, src: out.dst, dst: out.src, options, remote_ts, replay_window: 32, ..out }
-        }
+        Direction::Outbound => SaParams { options, remote_ts: remote_ts.into(), ..out },
+        Direction::Inbound => SaParams {
+            direction,
+            src: out.dst,
+            dst: out.src,
+            options,
+            remote_ts: remote_ts.into(),
+            replay_window: 32,
+            ..out
+        },
     }
 }
 

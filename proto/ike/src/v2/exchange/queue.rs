@@ -294,6 +294,8 @@ impl Established {
                 }
                 let retry = Retry::new(message, self.remote.retransmission, core.now);
                 let at = self.open.iter().take_while(|open| open.id().is_some()).count();
+                // One is under way, as a rule, and of very many IKE SAs: no room for more.
+                self.open.reserve_exact(1);
                 self.open.insert(at, Open { exchange, request: Request::Sent(id, retry) });
                 After::Stay
             }

@@ -12,9 +12,9 @@ use crate::lab::{A, B, POLICY, config, ip, provider, set_mode};
 use crate::sys::allocations;
 
 /// Of an IKE SA with its first Child SA, with a pre-shared key, both ends.
-const SET_UP: u64 = 134;
+const SET_UP: u64 = 131;
 /// Of the deletion of that IKE SA.
-const DELETION: u64 = 17;
+const DELETION: u64 = 21;
 
 fn host(local: &str, peer: &str, seed: u64) -> Endpoint {
     let mut config = config(local, peer);

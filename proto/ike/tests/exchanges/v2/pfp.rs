@@ -10,7 +10,7 @@ use ravelin_types::dataplane::{DataPlaneEvent, Flow};
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::Mode;
 use ravelin_types::sa::{Direction, SaParams};
-use ravelin_types::selector::TrafficSelector;
+use ravelin_types::selector::{Side, TrafficSelector};
 
 use crate::lab::*;
 
@@ -48,8 +48,8 @@ fn acquire(host: &mut Host, flow: Flow) {
     host.event(DataPlaneEvent::Acquire { policy: POLICY, flow, processor: None });
 }
 
-fn only(address: &str, port: u16) -> Vec<TrafficSelector> {
-    vec![TrafficSelector::host(ip(address)).with(6, port..=port).unwrap()]
+fn only(address: &str, port: u16) -> Side {
+    [TrafficSelector::host(ip(address)).with(6, port..=port).unwrap()].into()
 }
 
 /// The outbound SAs that carry the flow.
@@ -118,17 +118,17 @@ fn a_responder_takes_the_flow_out_of_a_wider_offer() {
         (Pfp::ALL, only("10.2.0.1", 5001), only("10.1.0.1", 20_003)),
         (
             by_port,
-            vec![net("10.2.0.0").with(6, 5001..=5001).unwrap()],
-            vec![net("10.1.0.0").with(6, 20_003..=20_003).unwrap()],
+            [net("10.2.0.0").with(6, 5001..=5001).unwrap()].into(),
+            [net("10.1.0.0").with(6, 20_003..=20_003).unwrap()].into(),
         ),
-        (Pfp { remote: true, ..Pfp::NONE }, vec![net("10.2.0.0")], vec![TrafficSelector::host(ip("10.1.0.1"))]),
+        (Pfp { remote: true, ..Pfp::NONE }, [net("10.2.0.0")].into(), [TrafficSelector::host(ip("10.1.0.1"))].into()),
     ] {
         let mut lab = lab(Pfp::NONE, pfp);
         acquire(&mut lab.a, client(3));
         lab.settle();
         assert_eq!((lab.a.failures(), lab.b.failures()), (vec![], vec![]));
         let child = lab.b.child();
-        assert_eq!((child.local_ts, child.remote_ts), (local, remote), "{pfp:?}");
+        assert_eq!((child.local_ts.into(), child.remote_ts.into()), (local, remote), "{pfp:?}");
         lab.assert_mirrored();
         // The initiator's next flow asks again, and gets another.
         let other = Flow { src: ip("10.1.9.9"), ..client(4) };

@@ -8,6 +8,9 @@ use super::super::error::Malformed;
 use super::super::reader::Reader;
 use super::Body;
 
+/// Octets that nearly every identity fits.
+const ROOM: usize = 64;
+
 /// An identity as it travels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Id {
@@ -25,7 +28,7 @@ impl Id {
 
     /// The body without the generic header: RestOfInitIDPayload or RestOfRespIDPayload of RFC 7296 §2.15.
     pub fn body(&self) -> Vec<u8> {
-        let mut out = Vec::new();
+        let mut out = Vec::with_capacity(ROOM);
         self.emit(&mut out);
         out
     }
