@@ -11,13 +11,14 @@ use ravelin_types::proposal::{Proposal, ProtocolId};
 
 use crate::auth::{LocalAuth, RemoteAuth};
 use crate::config::{ChildPolicy, Config, IkeVersion, Remote, V1, Xauth};
-use crate::negotiate;
+use crate::negotiate::Offers;
 
 impl Config {
     /// Everything in it that can never work with this provider. An endpoint takes such a configuration all the same:
     /// the entries concerned fail when they are used.
     pub fn mistakes(&self, crypto: &CryptoProvider) -> Vec<Mistake> {
         let mut mistakes = Vec::new();
+        let judge = Judge { offers: Offers::of(self, crypto), crypto };
         let (mut entries, mut initiating, mut numbers) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         for remote in &self.remotes {
             let name = remote.name.as_str();
@@ -32,7 +33,7 @@ impl Config {
             } else if !is_alone {
                 mistakes.push(Mistake::TwoInitiate(name.into()));
             }
-            mistakes.extend(remote.mistakes(crypto));
+            mistakes.extend(remote.mistakes(&judge));
         }
         for child in &self.policies {
             if !numbers.insert(child.policy.id) {
@@ -42,7 +43,7 @@ impl Config {
             if !v1 && !v2 {
                 mistakes.push(Mistake::NoRemote(child.policy.name.clone(), child.remote.clone()));
             }
-            mistakes.extend(child.mistakes(v2, crypto));
+            mistakes.extend(child.mistakes(v2, &judge));
         }
         mistakes
     }
@@ -50,7 +51,7 @@ impl Config {
 
 impl Remote {
     /// What is wrong with it alone.
-    fn mistakes(&self, crypto: &CryptoProvider) -> Vec<Mistake> {
+    fn mistakes(&self, judge: &Judge<'_>) -> Vec<Mistake> {
         let mut mistakes = Vec::new();
         let name = || self.name.clone();
         // Keys of a keyring may come later.
@@ -68,10 +69,10 @@ impl Remote {
         }
         let has_proposal = match self.version {
             #[cfg(feature = "ikev1")]
-            IkeVersion::V1(_) => crate::v1::offer::usable(&self.proposals, crypto),
+            IkeVersion::V1(_) => crate::v1::offer::usable(&self.proposals, judge.crypto),
             #[cfg(not(feature = "ikev1"))]
             IkeVersion::V1(_) => false,
-            IkeVersion::V2 => usable(&self.proposals, ProtocolId::IKE, crypto),
+            IkeVersion::V2 => judge.is_usable(&self.proposals, ProtocolId::IKE),
         };
         if !has_proposal {
             mistakes.push(Mistake::NoIkeProposal(name()));
@@ -93,7 +94,7 @@ impl Remote {
 
 impl ChildPolicy {
     /// What is wrong with it alone, where its remote is of IKEv2 or not.
-    fn mistakes(&self, with_v2: bool, crypto: &CryptoProvider) -> Vec<Mistake> {
+    fn mistakes(&self, with_v2: bool, judge: &Judge<'_>) -> Vec<Mistake> {
         let mut mistakes = Vec::new();
         let name = || self.policy.name.clone();
         let Action::Protect(protection) = &self.policy.action else {
@@ -105,14 +106,14 @@ impl ChildPolicy {
         }
         let protocol = self.proposals.first().map_or(ProtocolId::ESP, |proposal| proposal.protocol);
         let known = [ProtocolId::ESP, ProtocolId::AH].contains(&protocol);
-        if !known || !usable(&self.proposals, protocol, crypto) {
+        if !known || !judge.is_usable(&self.proposals, protocol) {
             mistakes.push(Mistake::NoChildProposal(name()));
         }
         if !self.ah.is_empty() {
             if with_v2 {
                 mistakes.push(Mistake::AhAndEsp(name(), self.remote.clone()));
             }
-            if protocol != ProtocolId::ESP || !self.ah.iter().any(|ah| crypto.integ(*ah).is_some()) {
+            if protocol != ProtocolId::ESP || !self.ah.iter().any(|ah| judge.crypto.integ(*ah).is_some()) {
                 mistakes.push(Mistake::NoChildProposal(name()));
             }
         }
@@ -120,9 +121,16 @@ impl ChildPolicy {
     }
 }
 
-fn usable(proposals: &[Proposal], protocol: ProtocolId, crypto: &CryptoProvider) -> bool {
-    proposals.iter().all(|proposal| proposal.protocol == protocol)
-        && !negotiate::offer(proposals, true, crypto).is_empty()
+/// What entries are judged by.
+struct Judge<'a> {
+    offers: Offers,
+    crypto: &'a CryptoProvider,
+}
+
+impl Judge<'_> {
+    fn is_usable(&self, proposals: &[Proposal], protocol: ProtocolId) -> bool {
+        proposals.iter().all(|proposal| proposal.protocol == protocol) && self.offers.has(proposals)
+    }
 }
 
 /// Said where a version of IKE is wanted of a program that was built without it.

@@ -12,7 +12,6 @@
 //! The initiator checks the answer with the same code, as an offer of one transform per type.
 //! Read RFC 7296 §2.7, §2.9 and §3.3 before changing this file.
 
-#[cfg(any(feature = "ikev1", feature = "ikev2"))]
 mod offers;
 mod pick;
 
@@ -25,7 +24,6 @@ use ravelin_types::proposal::{AhSuite, EspSuite, IkeSuite, Proposal, ProtocolId,
 use ravelin_types::selector::{self, Side, TrafficSelector, narrow};
 use ravelin_types::transform::{Additional, EncrId, IntegId, KeMethod, SnId, Transform, TransformType};
 
-#[cfg(any(feature = "ikev1", feature = "ikev2"))]
 pub(crate) use self::offers::Offers;
 use self::pick::Pick;
 use crate::error::Disagreement;

@@ -9,6 +9,7 @@ use ravelin_types::proposal::Proposal;
 
 use super::offer;
 use crate::config::{Config, IkeVersion};
+#[cfg(any(feature = "ikev1", feature = "ikev2"))]
 use crate::context::Core;
 
 /// By the proposals of which they are made. Many remotes and policies have the same.
@@ -33,6 +34,11 @@ impl Offers {
         offers
     }
 
+    /// Whether anything is left of these proposals, which are of the configuration.
+    pub(crate) fn has(&self, configured: &[Proposal]) -> bool {
+        self.with_ke.get(configured).is_some_and(|made| !made.is_empty())
+    }
+
     fn add(&mut self, configured: &[Proposal], with_ke: bool, crypto: &CryptoProvider) {
         let made = if with_ke { &mut self.with_ke } else { &mut self.without_ke };
         if !made.contains_key(configured) {
@@ -41,6 +47,7 @@ impl Offers {
     }
 }
 
+#[cfg(any(feature = "ikev1", feature = "ikev2"))]
 impl Core {
     /// What we offer of these proposals, as [`offer`] makes it.
     pub(crate) fn offer(&self, configured: &[Proposal], with_ke: bool) -> Arc<[Proposal]> {

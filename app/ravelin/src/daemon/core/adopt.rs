@@ -154,13 +154,11 @@ pub(super) fn refusal(op: Option<&DataPlaneOp>, error: &DataPlaneError) -> Strin
 pub(super) fn offers<P: Plane>(plane: &P, config: Arc<Config>) -> Arc<Config> {
     let whole = |proposal: &Proposal| proposal.transforms.iter().all(|transform| plane.has(transform));
     let (processors, ipcomp, aggfrag) = (plane.processors(), plane.ipcomp(), plane.aggfrag());
-    if (config.processors, config.ipcomp, config.aggfrag) == (processors, ipcomp, aggfrag)
-        && config.policies.iter().flat_map(|child| &child.proposals).all(whole)
-    {
-        return config;
-    }
     let mut config = Config { processors, ipcomp, aggfrag, ..Arc::unwrap_or_clone(config) };
     for proposals in config.policies.iter_mut().map(|child| &mut child.proposals) {
+        if proposals.iter().all(whole) {
+            continue;
+        }
         proposals.retain_mut(|proposal| {
             let kinds =
                 |proposal: &Proposal| -> BTreeSet<_> { proposal.transforms.iter().map(|it| it.kind()).collect() };
