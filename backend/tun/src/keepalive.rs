@@ -79,6 +79,7 @@ mod tests {
     use ravelin_types::policy::{Mode, PolicyId};
     use ravelin_types::proposal::EspSuite;
     use ravelin_types::sa::{SaKeys, SaLookup, SaParams};
+    use ravelin_types::selector::Side;
     use ravelin_types::transform::{EncrId, IntegId, SnId};
 
     const PERIOD: Duration = Duration::from_secs(20);
@@ -103,8 +104,8 @@ mod tests {
             .into(),
             keys: SaKeys::default(),
             policy: PolicyId(1),
-            local_ts: Vec::new().into(),
-            remote_ts: Vec::new().into(),
+            local_ts: Side::new(),
+            remote_ts: Side::new(),
             lifetime: Lifetime::default(),
             replay_window: 64,
             options: SaOptions::default(),

@@ -21,6 +21,7 @@ use ravelin_types::options::SaOptions;
 use ravelin_types::policy::{Mode, Policy};
 use ravelin_types::proposal::EspSuite;
 use ravelin_types::sa::{Direction, SaCounters, SaId, SaKeys, SaLookup, SaParams};
+use ravelin_types::selector::Side;
 use ravelin_types::transform::{EncrId, IntegId, SnId, Transform};
 use ravelin_types::{IkeSpi, Secret};
 
@@ -433,8 +434,8 @@ fn pair() -> [SaStatus; 2] {
             .into(),
             keys: SaKeys { encr: Secret::from(&[0xab; 20][..]), ..SaKeys::default() },
             policy: PolicyId(6),
-            local_ts: Vec::new().into(),
-            remote_ts: Vec::new().into(),
+            local_ts: Side::new(),
+            remote_ts: Side::new(),
             lifetime: Lifetime::default(),
             replay_window: 64,
             options: SaOptions::default(),
