@@ -5,15 +5,14 @@
 use alloc::collections::btree_map::Entry;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
-use alloc::vec;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use ravelin_types::sa::{Direction, SaId};
-use ravelin_types::spi::places;
 use ravelin_types::{Carrier, Identity, IkeSpi, Instant, Spi, Way};
 
 use crate::child::cpis::Cpis;
+use crate::child::spis::Spis;
 use crate::ike_sa::IkeSa;
 
 /// The request that began an IKE SA at a responder: SPIi and Ni, which no two peers share (RFC 7296 §2.1).
@@ -136,9 +135,7 @@ pub(crate) struct SaTable {
     nobodies: Counts,
     /// Of those that did.
     proven: Counts,
-    inbound: BTreeMap<Spi, IkeSpi>,
-    /// Which indexes the inbound SPIs have in a table of [`places`].
-    taken: Vec<bool>,
+    inbound: Spis,
     outbound: BTreeMap<(IpAddr, Spi), Spi>,
     pub(crate) cpis: Cpis,
 }
@@ -302,34 +299,18 @@ impl SaTable {
     /// Reserves an inbound SPI for a Child SA of this IKE SA; false when it is in use, or another would have the same
     /// index in the table of a data plane.
     pub(crate) fn claim(&mut self, spi: Spi, owner: IkeSpi) -> bool {
-        let size = places(self.inbound.len() + 1);
-        if size > self.taken.len() {
-            self.taken = vec![false; size];
-            for spi in self.inbound.keys() {
-                self.taken[index(*spi, size)] = true;
-            }
-        }
-        let index = index(spi, self.taken.len());
-        if self.taken[index] {
-            return false;
-        }
-        self.taken[index] = true;
-        self.inbound.insert(spi, owner);
-        true
+        self.inbound.claim(spi, owner)
     }
 
     /// Hands a Child SA to another IKE SA.
     pub(crate) fn pass_on(&mut self, spi: Spi, owner: IkeSpi) {
-        self.inbound.insert(spi, owner);
+        self.inbound.pass_on(spi, owner);
     }
 
     /// Frees an inbound SPI, and the label of compressed packets beside it.
     pub(crate) fn release(&mut self, spi: Spi) {
         self.cpis.release(spi);
-        if self.inbound.remove(&spi).is_some() {
-            let index = index(spi, self.taken.len());
-            self.taken[index] = false;
-        }
+        self.inbound.release(spi);
     }
 
     /// Notes which Child SA an outbound SA belongs to.
@@ -356,52 +337,16 @@ impl SaTable {
             Direction::Inbound => id.spi,
             Direction::Outbound => *self.outbound.get(&(id.dst, id.spi))?,
         };
-        Some((*self.inbound.get(&inbound)?, inbound))
+        Some((self.inbound.owner(inbound)?, inbound))
     }
 
     /// The IKE SA that holds the Child SA with this inbound SPI.
     pub(crate) fn owner(&self, inbound: Spi) -> Option<IkeSpi> {
-        self.inbound.get(&inbound).copied()
+        self.inbound.owner(inbound)
     }
 }
 
 /// The connection that an IKE SA is in.
 fn stream_of(sa: &IkeSa) -> Option<Way> {
     Some(sa.ends.way()).filter(|way| way.carrier == Carrier::Tcp)
-}
-
-fn index(spi: Spi, size: usize) -> usize {
-    spi.0 as usize & (size - 1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_two_inbound_spis_have_one_index_however_many_there_are() {
-        let mut table = SaTable::default();
-        let mut state = 1u64;
-        let mut random = || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            Spi((state >> 32) as u32)
-        };
-        let mut tries = 0;
-        let mut claimed = Vec::new();
-        while claimed.len() < 10_000 {
-            let spi = random();
-            tries += 1;
-            if table.claim(spi, IkeSpi(1)) {
-                claimed.push(spi);
-            }
-        }
-        assert!(tries < 2 * claimed.len(), "{tries}");
-        let size = places(claimed.len());
-        let indexes: BTreeSet<usize> = claimed.iter().map(|spi| index(*spi, size)).collect();
-        assert_eq!(indexes.len(), claimed.len());
-        // The place of what is released is free again.
-        table.release(claimed[0]);
-        table.release(claimed[0]);
-        assert!(!table.claim(claimed[1], IkeSpi(1)) && table.claim(claimed[0], IkeSpi(1)));
-    }
 }

@@ -8,6 +8,7 @@ pub(crate) mod answer;
 pub(crate) mod cpis;
 pub(crate) mod ipcomp;
 pub(crate) mod offer;
+pub(crate) mod spis;
 
 use alloc::boxed::Box;
 use alloc::format;
