@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_two_have_one_index_however_many_there_are() {
+    fn no_two_inbound_spis_have_one_index_however_many_there_are() {
         let mut spis = Spis::default();
         assert_eq!((spis.owner(Spi(0)), spis.owner(Spi(300))), (None, None));
         let mut state = 1u64;
