@@ -27,6 +27,8 @@ const BOOT_KVM: u64 = 20;
 const PER_PROCESSOR: Version = (6, 13);
 /// How long one command line in the guest may take.
 const ANSWER: Duration = Duration::from_secs(90);
+/// How many lines of its console tell what became of it: a kernel's last words and what led there.
+const CONSOLE: usize = 60;
 /// What `guest/agent` puts before a status and the number of the command line.
 const MARK: u8 = 0x1e;
 
@@ -85,10 +87,8 @@ impl Guest {
             self.kvm = false;
         }
         if !self.kvm {
-            self.greet(BOOT_EMULATED).with_context(|| {
-                let console = std::fs::read_to_string(self.logs.with_extension("console")).unwrap_or_default();
-                format!("the guest does not boot; its console: {}", console.trim())
-            })?;
+            self.greet(BOOT_EMULATED)
+                .with_context(|| format!("the guest does not boot; its console: {}", self.console()))?;
         }
         self.sh(&format!(
             "ip link set lo up; ip link set eth1 up; ip addr add {GUEST_ADDRESS}/24 dev eth1
@@ -117,6 +117,22 @@ impl Guest {
     /// How the guest is run.
     pub fn accelerator(&self) -> &'static str {
         if self.kvm { "kvm" } else { "emulated" }
+    }
+
+    /// How it ended, if it runs no longer or takes no command lines.
+    pub fn end(&mut self) -> Option<String> {
+        let stopped = self.machine.check().err();
+        let silent = || self.sh("true").err();
+        let end = stopped.or_else(silent)?;
+        Some(format!("{end:#}; its console: {}", self.console()))
+    }
+
+    /// The last lines of its console.
+    fn console(&self) -> String {
+        let text = std::fs::read(self.logs.with_extension("console")).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let lines: Vec<&str> = text.trim().lines().collect();
+        lines[lines.len().saturating_sub(CONSOLE)..].join("\n")
     }
 
     /// Runs a shell line in the guest, which must succeed.

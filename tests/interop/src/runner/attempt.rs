@@ -55,7 +55,7 @@ pub fn attempt(case: &Case, options: &Options, places: &Places, host: Result<Hos
         }
     }
     let folder = places.results.join(&case.name);
-    match again(&case.name, options, || run_case(case, options, places, host, &folder)) {
+    match contained(|| run_case(case, options, places, host, &folder)) {
         Ok(()) => {
             if !options.keep {
                 let _ = std::fs::remove_dir_all(&folder);
@@ -69,16 +69,9 @@ pub fn attempt(case: &Case, options: &Options, places: &Places, host: Result<Hos
     }
 }
 
-/// Runs it, and where `--retry` allows it once more when it failed. A case that panics takes no other with it.
-pub fn again(name: &str, options: &Options, mut run: impl FnMut() -> Result<()>) -> Result<()> {
-    let mut run = || catch_unwind(AssertUnwindSafe(&mut run)).unwrap_or_else(|_| bail!("it panicked, as told above"));
-    match run() {
-        Err(error) if options.retry => {
-            println!("{name:<44} failed at the first attempt:\n    {}", format!("{error:#}").replace('\n', "\n    "));
-            run()
-        }
-        result => result,
-    }
+/// Runs it. A case that panics takes no other with it.
+pub fn contained(run: impl FnOnce() -> Result<()>) -> Result<()> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| bail!("it panicked, as told above"))
 }
 
 fn run_case(case: &Case, options: &Options, places: &Places, host: Host<'_>, folder: &Path) -> Result<()> {

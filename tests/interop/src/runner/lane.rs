@@ -10,17 +10,18 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::attempt::{again, attempt};
+use super::attempt::{attempt, contained};
+use super::machine::Machine;
 use super::tally::{Outcome, Tally};
-use super::{Options, Places, Work, recipe};
+use super::{Options, Places, Work};
 use crate::guest::Guest;
 use crate::lab::{self, Host};
-use crate::{contract, matrix, sandbox, traffic};
+use crate::{contract, matrix, sandbox};
 
 /// Tells a process in a sandbox which lane it is: the path of all that is of the lane, without an extension.
 const LANE: &str = "RAVELIN_INTEROP_LANE";
 /// Tells it why there can be no guest; empty when there can.
-const NO_GUEST: &str = "RAVELIN_INTEROP_NO_GUEST";
+pub const NO_GUEST: &str = "RAVELIN_INTEROP_NO_GUEST";
 /// The name of the lane without a guest.
 const NATIVE: &str = "native";
 /// A guest takes half a minute to boot: for fewer tasks than this none is worth while beside the first.
@@ -82,66 +83,47 @@ impl Lane {
         let mut tally = Tally::default();
         if self.0.ends_with(NATIVE) {
             for case in work.cases.iter().filter(|case| !case.peer.needs_guest()) {
-                let started = Instant::now();
-                let outcome = attempt(case, options, places, Ok(Host::Namespace(&lab::SWAN)));
-                tally.report(&case.name, started, outcome, &places.results);
+                let run = || attempt(case, options, places, Ok(Host::Namespace(&lab::SWAN)));
+                tally.task(&case.name, options, places, run);
             }
         } else {
-            let guest = self.boot(options, places).map_err(|error| format!("no guest: {error:#}"));
-            self.work(options, places, work, &guest, &mut tally)?;
+            self.work(options, places, work, &mut tally)?;
         }
         tally.write(&self.0.with_extension("tally"))
     }
 
-    fn boot(&self, options: &Options, places: &Places) -> Result<Guest> {
-        let obstacle = std::env::var(NO_GUEST).unwrap_or_default();
-        ensure!(obstacle.is_empty(), "{obstacle}");
-        let started = Instant::now();
-        let mut guest = Guest::boot(recipe(options, places), &self.0)?;
-        guest.ready(&places.helper, traffic::PORT)?;
-        println!("guest ready ({}) after {:.1} s", guest.accelerator(), started.elapsed().as_secs_f32());
-        Ok(guest)
-    }
-
-    fn work(
-        &self,
-        options: &Options,
-        places: &Places,
-        work: &Work,
-        guest: &Result<Guest, String>,
-        tally: &mut Tally,
-    ) -> Result<()> {
+    fn work(&self, options: &Options, places: &Places, work: &Work, tally: &mut Tally) -> Result<()> {
+        let mut machine = Machine::boot(options, places, &self.0);
         for case in work.cases.iter().filter(|case| case.peer.needs_guest()) {
             if self.takes(&case.name)? {
-                let started = Instant::now();
-                let host = guest.as_ref().map(Host::Guest).map_err(Clone::clone);
-                let outcome = attempt(case, options, places, host);
-                tally.report(&case.name, started, outcome, &places.results);
+                tally.task(&case.name, options, places, || {
+                    let outcome = attempt(case, options, places, machine.host());
+                    machine.look_after(outcome)
+                });
             }
         }
-        let in_guest = |name: &str, run: &mut dyn FnMut(&Guest) -> Result<()>| match guest {
-            Ok(guest) => again(name, options, || run(guest)).map_or_else(Outcome::Failed, |()| Outcome::Passed),
-            Err(reason) => Outcome::Skipped(reason.clone()),
-        };
-        let mut prepared = false;
+        let mut prepared = None;
         for combination in &work.matrix {
             if self.takes(&combination.name)? {
-                let started = Instant::now();
-                let outcome = in_guest(&combination.name, &mut |guest| {
-                    if !prepared {
-                        matrix::prepare(guest)?;
-                        prepared = true;
-                    }
-                    matrix::run(combination, guest)
+                tally.task(&combination.name, options, places, || {
+                    let number = Some(machine.number());
+                    let outcome = in_guest(&machine, |guest| {
+                        if prepared != number {
+                            matrix::prepare(guest)?;
+                            prepared = number;
+                        }
+                        matrix::run(combination, guest)
+                    });
+                    machine.look_after(outcome)
                 });
-                tally.report(&combination.name, started, outcome, &places.results);
             }
         }
         for name in &work.contract {
             if self.takes(name)? {
-                let started = Instant::now();
-                let outcome = in_guest(name, &mut |guest| contract::run(guest, &places.helper, name));
-                tally.report(name, started, outcome, &places.results);
+                tally.task(name, options, places, || {
+                    let outcome = in_guest(&machine, |guest| contract::run(guest, &places.helper, name));
+                    machine.look_after(outcome)
+                });
             }
         }
         Ok(())
@@ -155,5 +137,12 @@ impl Lane {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
             Err(error) => Err(error).with_context(|| format!("making {}", mark.display())),
         }
+    }
+}
+
+fn in_guest(machine: &Machine<'_>, run: impl FnOnce(&Guest) -> Result<()>) -> Outcome {
+    match machine.guest() {
+        Ok(guest) => contained(|| run(guest)).map_or_else(Outcome::Failed, |()| Outcome::Passed),
+        Err(reason) => Outcome::Skipped(reason),
     }
 }

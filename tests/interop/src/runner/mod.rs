@@ -2,11 +2,13 @@
 //!
 //! 1. [`run`] makes ready what needs the machine's own network, and starts the lanes side by side.
 //! 2. `lane`: each is this program again, in a sandbox of its own; it takes one task after the other.
-//! 3. `attempt`: what a case is made of, and that it may have a second try.
-//! 4. `tally`: how all went, put together from those of the lanes.
+//! 3. `machine`: the guest of a lane, and the next one when it is gone.
+//! 4. `attempt`: what a case is made of.
+//! 5. `tally`: how all went, put together from those of the lanes, and that a failing one may have a second try.
 
 mod attempt;
 mod lane;
+mod machine;
 mod options;
 mod tally;
 

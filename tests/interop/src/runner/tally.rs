@@ -7,6 +7,8 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use super::{Options, Places};
+
 /// How one went.
 pub enum Outcome {
     /// It showed what it is about.
@@ -37,6 +39,19 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// Runs one, where `--retry` allows it once more when it failed, and reports how it went.
+    pub fn task(&mut self, name: &str, options: &Options, places: &Places, mut run: impl FnMut() -> Outcome) {
+        let started = Instant::now();
+        let outcome = match run() {
+            Outcome::Failed(error) if options.retry => {
+                println!("{name:<44} failed at the first attempt:\n    {}", indented(&error));
+                run()
+            }
+            outcome => outcome,
+        };
+        self.report(name, started, outcome, &places.results);
+    }
+
     /// Says how one went, and keeps it.
     pub fn report(&mut self, name: &str, started: Instant, outcome: Outcome, results: &Path) {
         let seconds = started.elapsed().as_secs_f32();
@@ -56,7 +71,7 @@ impl Tally {
             Outcome::Failed(error) => {
                 self.failed += 1;
                 self.cases.insert(name.to_owned(), "FAILED".to_owned());
-                let reason = format!("{error:#}").replace('\n', "\n    ");
+                let reason = indented(&error);
                 println!("{name:<44} FAILED   {seconds:5.1} s");
                 println!("    {reason}");
                 println!("    logs, keys and capture: {}", results.join(name).display());
@@ -85,4 +100,8 @@ impl Tally {
         let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
         serde_json::from_slice(&bytes).with_context(|| format!("in {}", path.display()))
     }
+}
+
+fn indented(error: &anyhow::Error) -> String {
+    format!("{error:#}").replace('\n', "\n    ")
 }
