@@ -19,6 +19,7 @@ mod reload;
 mod remote;
 mod rounds;
 pub mod setkey;
+mod since;
 mod xauth;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,7 +31,6 @@ use std::sync::Arc;
 
 use ravelin_eap::Accounts;
 use ravelin_ike::config::{ChildPolicy, Config, OwnedKey};
-use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::interface::Interface;
 use ravelin_types::policy::{Action, Domain, Policy, PolicyId, PriorityLevel, Protection, Ways};
 use ravelin_types::selector::TrafficSelector;
@@ -397,7 +397,16 @@ impl Model {
     /// What IKE works with: remotes, and the policies that one of them serves. `sources` has the addresses from which
     /// remotes are reached, as far as they were looked up.
     pub fn ike_config(&self, sources: &BTreeMap<IpAddr, IpAddr>) -> Arc<Config> {
-        let policies = self.policies.iter().filter_map(|entry| {
+        self.config_of(self.remotes(), self.policies.iter(), sources)
+    }
+
+    fn config_of<'a>(
+        &self,
+        remotes: impl Iterator<Item = &'a RemoteEntry>,
+        policies: impl Iterator<Item = &'a PolicyEntry>,
+        sources: &BTreeMap<IpAddr, IpAddr>,
+    ) -> Arc<Config> {
+        let policies = policies.filter_map(|entry| {
             let esp = entry.spec.esp.as_ref()?;
             self.versions(&esp.remote).next().is_some().then(|| ChildPolicy {
                 // Where its peer is IKE finds out itself, each time it begins.
@@ -409,12 +418,10 @@ impl Model {
                 names: esp.names.clone(),
             })
         });
-        let policies = policies.collect();
-        let remotes = self.remotes().map(|entry| entry.ike_remote(sources, self));
         // How many processors the data plane tells apart, it says itself.
         Arc::new(Config {
-            remotes: remotes.collect(),
-            policies,
+            remotes: remotes.map(|entry| entry.ike_remote(sources, self)).collect(),
+            policies: policies.collect(),
             pools: self.ike_pools(),
             processors: 0,
             ipcomp: false,
@@ -427,36 +434,6 @@ impl Model {
         let keyed = self.keyed.values().map(|keyed| keyed.policy.clone());
         let standing = self.policies.iter().filter(|entry| entry.stands());
         standing.map(PolicyEntry::spd_policy).chain(keyed).collect()
-    }
-
-    /// What makes a data plane that holds the policies of `self` hold those of `newer`. Additions come first, so
-    /// that no packet slips through in between.
-    pub fn difference(&self, newer: &Model) -> Vec<DataPlaneOp> {
-        let (interfaces, newer_interfaces) = (self.interfaces(), newer.interfaces());
-        let no_interface = interfaces.iter().filter(|(domain, _)| !newer_interfaces.contains_key(*domain));
-        // A domain whose interface has another name or place now is another interface.
-        let other = |(domain, it): &(&Domain, &Interface)| newer_interfaces.get(*domain).is_some_and(|new| new != *it);
-        let replaced = interfaces.iter().filter(other);
-        let interface = newer_interfaces.iter().filter(|(domain, it)| interfaces.get(*domain) != Some(*it));
-        let gone = |(domain, _): (&Domain, &Interface)| DataPlaneOp::DeleteInterface(*domain);
-        let made = |(_, it): (&Domain, &Interface)| DataPlaneOp::AddInterface(it.clone());
-        let stands = |id: PolicyId| newer.policies.get(id).is_some_and(PolicyEntry::stands);
-        let changed = |entry: &&PolicyEntry| {
-            !self.policies.share(&newer.policies, entry.id) && self.policies.get(entry.id) != Some(*entry)
-        };
-        let added = newer.policies.iter().filter(changed).filter(|entry| entry.stands());
-        let removed = self.policies.iter().filter(|entry| entry.stands()).map(|entry| entry.id);
-        let removed = removed.filter(|id| !stands(*id));
-        let keyed = newer.keyed.values().filter(|keyed| !self.keyed.contains_key(&keyed.policy.id));
-        let no_longer = self.keyed.keys().copied().filter(|id| !newer.keyed.contains_key(id));
-        let policies = added.map(PolicyEntry::spd_policy).chain(keyed.map(|keyed| keyed.policy.clone()));
-        replaced
-            .map(gone)
-            .chain(interface.map(made))
-            .chain(policies.map(DataPlaneOp::AddPolicy))
-            .chain(removed.chain(no_longer).map(DataPlaneOp::DeletePolicy))
-            .chain(no_interface.map(gone))
-            .collect()
     }
 
     /// Takes note of where the hosts of names are. Whether a policy is another now, or a RADIUS server elsewhere.

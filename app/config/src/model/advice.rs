@@ -1,13 +1,13 @@
 //! What an operator should know of a configuration that is right, whichever way it came in.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use ravelin_types::transform::Transform;
 
 use crate::model::keys::Auth;
+use crate::model::since::unshared;
 use crate::model::{Model, RemoteEntry};
-use crate::spec::{SecretKind, SharedSecret};
+use crate::spec::SecretKind;
 use crate::value::algorithm::weaknesses;
 use crate::value::did_you_mean;
 
@@ -55,9 +55,8 @@ impl Model {
             Auth::Psk(secret) => Some((format!("the pre-shared key of the remote {}", entry.spec.name), secret.len())),
             _ => None,
         });
-        let shared =
-            |secret: &Arc<SharedSecret>| other.secrets.get(&secret.name).is_some_and(|it| Arc::ptr_eq(it, secret));
-        let loaded = self.secrets.values().filter(move |secret| secret.kind == SecretKind::Ike && !shared(secret));
+        let loaded = unshared(&self.secrets, &other.secrets).map(|(_, secret)| secret);
+        let loaded = loaded.filter(|secret| secret.kind == SecretKind::Ike);
         let loaded = loaded.map(|it| (format!("the pre-shared key {}", it.name), it.secret.len()));
         let short = typed.chain(loaded).filter(|(_, len)| (1..LONG_ENOUGH).contains(len));
         short.map(|(which, _)| {
@@ -70,11 +69,7 @@ impl Model {
 
     /// The remotes whose entries the other does not share.
     fn remotes_but_of<'a>(&'a self, other: &'a Model) -> impl Iterator<Item = &'a RemoteEntry> {
-        let own = self
-            .remotes
-            .iter()
-            .filter(|(key, entry)| !other.remotes.get(*key).is_some_and(|it| Arc::ptr_eq(it, entry)));
-        own.map(|(_, entry)| entry.as_ref())
+        unshared(&self.remotes, &other.remotes).map(|(_, entry)| entry)
     }
 
     /// What remotes and policies may negotiate, and what SAs by hand have.
@@ -83,8 +78,7 @@ impl Model {
             let transforms = entry.spec.proposals.iter().flat_map(|proposal| proposal.transforms.iter().copied());
             (format!("the remote {}", entry.spec.name), transforms.collect())
         });
-        let policies = self.policies.iter().filter(|entry| !self.policies.share(&other.policies, entry.id));
-        let policies = policies.filter_map(|entry| {
+        let policies = self.policies.unshared(&other.policies).filter_map(|entry| {
             let esp = entry.spec.esp.as_ref()?;
             let ah = esp.ah.iter().map(|id| Transform::Integ(*id));
             let transforms = esp.proposals.iter().flat_map(|proposal| proposal.transforms.iter().copied());

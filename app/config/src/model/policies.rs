@@ -9,6 +9,7 @@ use std::sync::Arc;
 use ravelin_types::policy::PolicyId;
 
 use super::PolicyEntry;
+use super::since::unshared;
 
 /// Names, each with the policies that it stands for.
 type Index = BTreeSet<(Arc<str>, PolicyId)>;
@@ -56,10 +57,9 @@ impl Policies {
         index.range((name.clone(), PolicyId(0))..=(name, PolicyId(u32::MAX))).filter_map(|(_, id)| self.get(*id))
     }
 
-    /// Whether both have the very same entry under this number.
-    pub(super) fn share(&self, other: &Policies, id: PolicyId) -> bool {
-        let both = self.all.get(&id).zip(other.all.get(&id));
-        both.is_some_and(|(one, other)| Arc::ptr_eq(one, other))
+    /// Those that the other does not share.
+    pub(super) fn unshared<'a>(&'a self, other: &'a Policies) -> impl Iterator<Item = &'a PolicyEntry> {
+        unshared(&self.all, &other.all).map(|(_, entry)| entry)
     }
 
     /// Adds a policy, in the place of one with this number.

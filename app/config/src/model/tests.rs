@@ -1,4 +1,5 @@
 use ravelin_ike::config::{IdPattern, LocalAuth};
+use ravelin_types::dataplane::DataPlaneOp;
 use std::path::PathBuf;
 
 use super::*;

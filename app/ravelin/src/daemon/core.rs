@@ -10,6 +10,7 @@ mod start;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ravelin_config::Model;
 use ravelin_config::live::LivePolicies;
@@ -44,6 +45,9 @@ use super::updown::Updown;
 use super::vici::{self, Vici};
 use super::waiting::{Goal, Waiting};
 
+/// How long nothing changes before IKE works with what has changed, if nothing else happens.
+const UNCHANGED: Duration = Duration::from_millis(10);
+
 /// What clients are told, in the order in which it came to be.
 #[derive(Debug)]
 pub enum Said {
@@ -76,6 +80,8 @@ pub struct Core<P> {
     deadline: Option<Instant>,
     /// Addresses from which remotes without `--local` are reached, looked up when something is sent to them first.
     sources: BTreeMap<IpAddr, IpAddr>,
+    /// When IKE, which works with what the model was before, is to work with it as it is, if nothing happens earlier.
+    configure_at: Option<Instant>,
     /// Policies with `--start now` that are to be tried again, and when.
     retries: BTreeMap<PolicyId, Instant>,
     /// Policies whose packets ask for SAs with a peer whose name leads nowhere.
@@ -151,6 +157,7 @@ impl<P: Plane> Core<P> {
             vici: Vici::default(),
             deadline: None,
             sources: BTreeMap::new(),
+            configure_at: None,
             retries: BTreeMap::new(),
             nowhere: BTreeSet::new(),
             stopping: false,
@@ -214,8 +221,7 @@ impl<P: Plane> Core<P> {
             }
             answer => answer,
         };
-        self.endpoint.handle(Input::Done(op, answer.into()), now);
-        self.pump(now);
+        self.input(Input::Done(op, answer.into()), now);
     }
 
     /// An IKE message arrived.
@@ -225,6 +231,7 @@ impl<P: Plane> Core<P> {
         if self.stopping && Header::parse(datagram.data).is_ok_and(begins) {
             return;
         }
+        self.configure(now);
         self.note_received(&datagram);
         self.learn_keys(datagram.data);
         self.endpoint.handle(Input::Datagram(datagram), now);
@@ -235,8 +242,7 @@ impl<P: Plane> Core<P> {
 
     /// Authenticated packets arrived on an inbound SA.
     pub fn alive(&mut self, spi: Spi, now: Instant) {
-        self.endpoint.handle(Input::Command(Command::Alive(spi)), now);
-        self.pump(now);
+        self.command(Command::Alive(spi), now);
     }
 
     /// Takes what the data plane has to report, up to `most` events; it stays ready while there are more.
@@ -263,8 +269,7 @@ impl<P: Plane> Core<P> {
                 self.nowhere.remove(policy);
                 self.look_up_source(*policy, now);
             }
-            self.endpoint.handle(Input::DataPlane(event), now);
-            self.pump(now);
+            self.input(Input::DataPlane(event), now);
         }
     }
 
@@ -283,13 +288,16 @@ impl<P: Plane> Core<P> {
         self.sessions_due(now);
         let late = self.waiting.expire(now);
         self.answer_all(late);
-        self.endpoint.handle(Input::Timer, now);
-        self.pump(now);
+        self.input(Input::Timer, now);
     }
 
     /// A client asks. The answer, if there is one already, is among what [`Core::said`] gives; `false`: no such command.
     pub fn request(&mut self, request: &Request, now: Instant) -> bool {
         let client = request.client;
+        // Whoever loads very many connections asks for one after the other: IKE works with them when all are there.
+        if request.name != vici::LOAD_CONNECTION {
+            self.configure(now);
+        }
         if request.name == ravelin_control::COMMAND_LINE {
             let answer = self.command_line(client, &request.message, now);
             self.said.extend(answer.map(|message| Said::Answer(client, message)));
@@ -354,7 +362,7 @@ impl<P: Plane> Core<P> {
     /// When [`Core::timer`] shall be called.
     pub fn deadline(&self) -> Option<Instant> {
         let retry = self.retries.values().min().copied();
-        [self.deadline, retry, self.waiting.deadline(), self.pending_at(), self.sessions_at()]
+        [self.deadline, self.configure_at, retry, self.waiting.deadline(), self.pending_at(), self.sessions_at()]
             .into_iter()
             .flatten()
             .min()
@@ -386,18 +394,41 @@ impl<P: Plane> Core<P> {
 
     /// Tells the endpoint to do something.
     pub(super) fn command(&mut self, command: Command, now: Instant) {
-        self.endpoint.handle(Input::Command(command), now);
+        self.input(Input::Command(command), now);
+    }
+
+    /// Hands something to the endpoint, which works with the model as it is.
+    fn input(&mut self, input: Input<'_>, now: Instant) {
+        self.configure(now);
+        self.tell(input, now);
+    }
+
+    /// Hands something to the endpoint as it is.
+    fn tell(&mut self, input: Input<'_>, now: Instant) {
+        self.endpoint.handle(input, now);
         self.pump(now);
+    }
+
+    /// IKE is to work with the model as it is before it hears of anything else, and soon if there is nothing: each time takes as
+    /// long as there are connections, and changes come in great numbers one by one.
+    fn configure_later(&mut self, now: Instant) {
+        self.configure_at = Some(now + UNCHANGED);
+    }
+
+    /// Has IKE work with the model as it is, where that has changed.
+    fn configure(&mut self, now: Instant) {
+        if self.configure_at.take().is_some() {
+            self.tell(Input::Command(Command::Configure(self.ike_config())), now);
+        }
+    }
+
+    fn ike_config(&self) -> Arc<Config> {
+        offers(&self.plane, self.model.ike_config(&self.sources))
     }
 
     /// The client's answer comes when the goal is reached. To be called before the command that leads there.
     pub(super) fn wait(&mut self, client: ClientId, goal: Goal, until: Option<Instant>) {
         self.waiting.add(client, goal, until);
-    }
-
-    /// What IKE works with now.
-    fn ike_config(&self) -> Arc<Config> {
-        offers(&self.plane, self.model.ike_config(&self.sources))
     }
 
     pub(super) fn has_child(&self, id: PolicyId) -> bool {
@@ -408,8 +439,7 @@ impl<P: Plane> Core<P> {
 
     /// A TCP connection is gone.
     pub fn stream_closed(&mut self, way: Way, now: Instant) {
-        self.endpoint.handle(Input::Closed(way), now);
-        self.pump(now);
+        self.input(Input::Closed(way), now);
     }
 
     /// Puts a policy in force without an SA, or no longer.

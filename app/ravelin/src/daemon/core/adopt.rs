@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ravelin_config::Model;
-use ravelin_ike::{Command, Config};
+use ravelin_ike::{Command, Config, Input};
 use ravelin_manage::Refused;
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp, SaStatus};
 use ravelin_types::policy::PolicyId;
@@ -39,8 +39,8 @@ impl<P: Plane> Core<P> {
         let known = self.endpoint.host_names();
         let found = known.iter().filter(|host| !host.addresses.is_empty());
         newer.hosts_found(found.map(|host| (&host.name, host.addresses.as_slice())));
-        let config = offers(&self.plane, newer.ike_config(&self.sources));
-        if let Some(mistake) = config.mistakes(&self.crypto).first() {
+        let coming = offers(&self.plane, newer.ike_config_since(&self.model, &self.sources));
+        if let Some(mistake) = coming.mistakes(&self.crypto).first() {
             return Err(refused(ErrorCode::BadParam, mistake.to_string()));
         }
         // SAs first: a policy finds them when it takes effect.
@@ -57,9 +57,7 @@ impl<P: Plane> Core<P> {
             return Err(refused(error.code(), why));
         }
         self.note_deleted(&replaced.iter().map(SaParams::id).collect::<Vec<_>>(), &before);
-        let named = self.model.policies().map(|entry| entry.id).filter(|id| newer.policy_by_id(*id).is_none());
-        let keyed = self.model.keyed().map(|keyed| keyed.policy.id).filter(|id| newer.keyed_by_id(*id).is_none());
-        let gone: Vec<PolicyId> = named.chain(keyed).collect();
+        let gone = self.model.gone(&newer);
         let advice = newer.advice_since(&self.model);
         let before = std::mem::replace(&mut self.model, newer);
         advice.iter().for_each(|advice| tracing::warn!("{advice}"));
@@ -68,7 +66,8 @@ impl<P: Plane> Core<P> {
         for id in &gone {
             self.retries.remove(id);
             self.nowhere.remove(id);
-            self.command(Command::TerminateChild(Some(*id)), now);
+            // IKE knows the policy as long as it works with what was before.
+            self.tell(Input::Command(Command::TerminateChild(Some(*id))), now);
         }
         if !gone.is_empty() {
             self.delete_keyed_sas(|sa| gone.contains(&sa.policy));
@@ -76,9 +75,11 @@ impl<P: Plane> Core<P> {
         self.note_policies(&ops);
         let model = &self.model;
         self.failures.retain(|name| model.versions(name).next().is_some());
-        let addresses: BTreeSet<IpAddr> = model.remotes().flat_map(|entry| entry.spec.addresses()).collect();
-        self.sources.retain(|address, _| addresses.contains(address));
-        self.command(Command::Configure(config), now);
+        if !self.sources.is_empty() {
+            let addresses: BTreeSet<IpAddr> = model.remotes().flat_map(|entry| entry.spec.addresses()).collect();
+            self.sources.retain(|address, _| addresses.contains(address));
+        }
+        self.configure_later(now);
         self.start_at_once(&before, now);
         self.pump(now);
         Ok(advice)

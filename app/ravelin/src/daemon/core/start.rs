@@ -39,7 +39,7 @@ impl<P: Plane> Core<P> {
         self.command(Command::Initiate(id), now);
     }
 
-    /// Finds out from where the remote of a policy is reached, and tells the endpoint when that has changed.
+    /// Finds out from where the remote of a policy is reached, and has IKE know when that has changed.
     pub(in crate::daemon) fn look_up_source(&mut self, id: PolicyId, now: Instant) {
         let esp = self.model.policy_by_id(id).and_then(|entry| entry.spec.esp.as_ref());
         let Some(remote) = esp.and_then(|esp| self.model.find_remote(&esp.remote).ok()) else { return };
@@ -56,7 +56,7 @@ impl<P: Plane> Core<P> {
             changed |= known != found;
         }
         if changed {
-            self.command(Command::Configure(self.ike_config()), now);
+            self.configure_later(now);
         }
     }
 

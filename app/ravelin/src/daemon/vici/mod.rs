@@ -56,6 +56,9 @@ pub const EVENTS: &[&str] = &[
     DEBUG_EVENT,
 ];
 
+/// The command that loads a connection.
+pub const LOAD_CONNECTION: &str = "load-conn";
+
 /// The answer to a command.
 pub(super) enum Answer {
     /// At once.
@@ -118,7 +121,7 @@ impl<P: Plane> Core<P> {
             "rekey" => self.vici_rekey(message, now),
             "install" => self.install(message, true, now),
             "uninstall" => self.install(message, false, now),
-            "load-conn" => self.load_conn(message, now),
+            LOAD_CONNECTION => self.load_conn(message, now),
             "unload-conn" => self.unload_conn(message, now),
             "get-conns" => Ok(self.get_conns()),
             "load-shared" => self.load_shared(message, now),

@@ -251,6 +251,37 @@ fn a_connection_that_cannot_be_is_discarded_whole() {
 }
 
 #[test]
+fn ike_works_with_loaded_connections_before_anything_happens_and_soon_if_nothing_does() {
+    let mut bench = Bench::new("vici-many");
+    let load = |bench: &mut Bench, name: &str| {
+        let named =
+            CONNECTION.replace("\nt {", &format!("\n{name} {{")).replace("192.0.2.2", &format!("{name}.example.org"));
+        assert_eq!(bench.answer("load-conn", message(&named)).text("errmsg"), None);
+    };
+    // What IKE has to work with has its name looked up.
+    let looked_up = |bench: &mut Bench| bench.core.questions().len();
+    ["a", "b", "c"].into_iter().for_each(|name| load(&mut bench, name));
+    assert_eq!(looked_up(&mut bench), 0, "another may follow");
+    bench.now = bench.core.deadline().expect("a time by which it is");
+    bench.core.timer(bench.now);
+    assert_eq!(looked_up(&mut bench), 3);
+    load(&mut bench, "d");
+    assert!(!bench.streamed("list-conns", Message::new()).is_empty());
+    assert_eq!(looked_up(&mut bench), 1, "whoever asks for anything else finds IKE at work with it");
+    load(&mut bench, "e");
+    bench.core.plane_events(bench.now, 1);
+    assert_eq!(looked_up(&mut bench), 0, "nothing has happened");
+    bench.core.alive(Spi(0x1234), bench.now);
+    assert_eq!(looked_up(&mut bench), 1);
+    // One that IKE could never work with is refused at once, whatever else was loaded.
+    let before = bench.state();
+    bench.plane.0.borrow_mut().lacks = Some(EncrId::AES_GCM_16);
+    let answer = bench.answer("load-conn", message(&CONNECTION.replace("\nt {", "\nf {")));
+    assert!(answer.text("errmsg").unwrap().contains("f.net has no usable proposal"), "{answer:?}");
+    assert_eq!(bench.state(), before);
+}
+
+#[test]
 fn secrets_are_listed_by_name_and_never_shown() {
     let mut bench = Bench::new("vici-secrets");
     bench.answer("load-shared", message("id = lab\ntype = IKE\ndata = hunter2\nowners = l.lab, r.lab\n"));
