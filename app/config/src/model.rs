@@ -19,6 +19,7 @@ mod reload;
 mod remote;
 mod rounds;
 pub mod setkey;
+mod shared;
 mod since;
 mod xauth;
 
@@ -43,6 +44,7 @@ use self::keys::Auth;
 pub use self::loaded::Misfit;
 use self::policies::Policies;
 pub use self::remote::RemoteEntry;
+use self::shared::Shared;
 use crate::papers::{Database, PaperError};
 use crate::secret;
 use crate::spec::{ActionWord, PolicySpec, PoolSpec, RemoteSpec, SharedSecret, Which, X509Spec};
@@ -56,9 +58,9 @@ const AUTOMATIC_PRIORITY: PriorityLevel = PriorityLevel::High;
 /// Policies and remotes.
 #[derive(Clone, Debug)]
 pub struct Model {
-    policies: Policies,
+    policies: Shared<Policies>,
     /// By name and version; a copy shares the entries.
-    remotes: BTreeMap<(String, u8), Arc<RemoteEntry>>,
+    remotes: Shared<BTreeMap<(String, u8), Arc<RemoteEntry>>>,
     /// Policies whose keys do not come from IKE.
     keyed: BTreeMap<PolicyId, Keyed>,
     /// What scripts of setkey(8) have added, from which some of those are made.
@@ -66,7 +68,7 @@ pub struct Model {
     /// Virtual interfaces that are there without policies, by name.
     interfaces: BTreeMap<String, Interface>,
     /// Secrets that were loaded, by name.
-    secrets: BTreeMap<String, Arc<SharedSecret>>,
+    secrets: Shared<BTreeMap<String, Arc<SharedSecret>>>,
     /// The keys among them, as remotes hold them.
     keyring: Arc<[OwnedKey]>,
     /// The post-quantum pre-shared keys among them, each with its name.
@@ -127,12 +129,12 @@ impl Model {
     /// The same, where the numbers below `first` belong to somebody else.
     pub fn numbered_from(first: u32) -> Self {
         let mut model = Model {
-            policies: Policies::default(),
-            remotes: BTreeMap::new(),
+            policies: Shared::default(),
+            remotes: Shared::default(),
             keyed: BTreeMap::new(),
             setkey: setkey::Tables::default(),
             interfaces: BTreeMap::new(),
-            secrets: BTreeMap::new(),
+            secrets: Shared::default(),
             keyring: Arc::from([]),
             ppks: Arc::from([]),
             pools: BTreeMap::new(),

@@ -8,6 +8,7 @@ use ravelin_ike::config::{IdPattern, OwnedKey};
 use ravelin_types::{Identity, Secret};
 
 use super::reload::same;
+use super::shared::Shared;
 use super::{Model, ModelError, versions_of};
 use crate::eap;
 use crate::papers::Loaded;
@@ -94,10 +95,11 @@ impl Model {
         }
         for policy in policies {
             match self.policy(&policy.name).map(|entry| (entry.id, entry.spec.trap)) {
-                Some((id, trap)) => {
-                    changed |= trap != policy.trap;
+                Some((id, trap)) if trap != policy.trap => {
+                    changed = true;
                     self.set_trap(id, policy.trap);
                 }
+                Some(_) => {}
                 None => {
                     changed = true;
                     self.add_policy(policy)?;
@@ -134,7 +136,8 @@ impl Model {
             move |error| Box::new(Misfit { section, name, error })
         };
         self.database.change_loaded(|loaded| *loaded = contents.papers);
-        self.secrets = contents.secrets.into_iter().map(|secret| (secret.name.clone(), Arc::new(secret))).collect();
+        let secrets = contents.secrets.into_iter().map(|secret| (secret.name.clone(), Arc::new(secret)));
+        self.secrets = Shared::new(secrets.collect());
         self.key();
         self.pools.retain(|_, spec| !spec.loaded);
         for spec in contents.pools {

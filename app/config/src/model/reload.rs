@@ -9,6 +9,7 @@ use ravelin_types::selector::TrafficSelector;
 
 use super::keyed::Keyed;
 use super::policies::Policies;
+use super::shared::Shared;
 use super::{Model, ModelError, PolicyEntry};
 use crate::spec::PolicySpec;
 
@@ -48,7 +49,7 @@ impl Model {
         let mut policies = Policies::default();
         fresh.policies.iter().filter(|entry| entry.automatic).for_each(|entry| policies.insert(entry.clone()));
         let mut newer = Model {
-            policies,
+            policies: Shared::new(policies),
             keyed: Default::default(),
             setkey: fresh.setkey,
             interfaces: fresh.interfaces.iter().map(placed).collect(),
@@ -110,7 +111,7 @@ impl Model {
         newer.policies.iter().filter(|entry| self.policy(&entry.spec.name).is_none()).for_each(|entry| {
             line('+', "policy", &entry.spec.name);
         });
-        for (key, entry) in &self.remotes {
+        for (key, entry) in self.remotes.iter() {
             match newer.remotes.get(key) {
                 None => line('-', "remote", &key.0),
                 Some(other) if other.spec != entry.spec => line('~', "remote", &key.0),
@@ -126,7 +127,7 @@ impl Model {
             }
         }
         newer.pools.keys().filter(|name| !self.pools.contains_key(*name)).for_each(|name| line('+', "pool", name));
-        for (name, secret) in &self.secrets {
+        for (name, secret) in self.secrets.iter() {
             match newer.secrets.get(name) {
                 None => line('-', "secret", name),
                 Some(other) if !other.is(secret) => line('~', "secret", name),
