@@ -365,11 +365,11 @@ fn advice(part: Part) -> &'static str {
                  not revoked and for our identity, and whether it expects a certificate"
             }
             Means::PublicKey => "see its log: whether it has our public key, for our identity, and expects one",
-            Means::Eap => "see its log: check the user, the password and the methods of both sides",
+            Means::Eap => "see its log: check the user, his password or certificate, and the methods of both sides",
             Means::Nothing => "give this side a proof of who it is, or let the peer take anybody",
         },
         Part::Login => "check the user and the password of both sides",
-        Part::Eap => "check the user, the password and the methods of both sides",
+        Part::Eap => "check the user, his password or certificate, and the methods of both sides",
         Part::Certificate => "mend the certificate or what is asked of it, or trust its authority: ce x509",
         Part::Transcript => {
             "let the peer do it (draft-ietf-ipsecme-ikev2-downgrade-prevention), or do not require it: --full-transcript allow"

@@ -157,8 +157,8 @@ impl RemoteEntry {
     /// How both sides prove themselves where one is a user of EAP.
     pub(super) fn eap_auth(&self, eap: &EapSpec, keys: &EapKeys, model: &Model) -> (LocalAuth, RemoteAuth) {
         let believe = |pinned: &[Certificate]| {
-            let restrictions = eap.restrictions.clone();
-            Arc::new(Trust { restrictions, ..model.database.believe(pinned.to_vec()) })
+            let (revocation, restrictions) = (eap.revocation, eap.restrictions.clone());
+            Arc::new(Trust { revocation, restrictions, ..model.database.believe(pinned.to_vec()) })
         };
         match &eap.role {
             Role::User(user) => {

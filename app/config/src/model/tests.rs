@@ -1,4 +1,4 @@
-use ravelin_ike::config::{IdPattern, LocalAuth};
+use ravelin_ike::config::{IdPattern, LocalAuth, RemoteAuth};
 use ravelin_types::dataplane::DataPlaneOp;
 use std::path::PathBuf;
 
@@ -90,6 +90,17 @@ fn weak_algorithms_are_told_of_whoever_named_them() {
     assert_eq!(told(&model), expected);
     // What was so before is not told again.
     assert!(model.advice_since(&model.clone()).is_empty());
+}
+
+// A user's certificate inside TLS is asked for as much as one that IKE brings.
+#[test]
+fn revocation_is_asked_for_inside_of_tls() {
+    let text = "connections {\n c {\n local {\n auth = pubkey\n id = gw\n }\n remote {\n auth = eap-tls\n revocation = strict\n }\n }\n}\n";
+    let root = crate::swanctl::parse::parse(text, Path::new("f")).unwrap();
+    let mut model = Model::new();
+    model.replace_loaded(crate::swanctl::contents(&root, Default::default()).unwrap()).unwrap();
+    let RemoteAuth::Eap(eap) = &model.ike_config(&BTreeMap::new()).remotes[0].remote_auth else { panic!() };
+    assert_eq!(eap.server.tls.trust.as_ref().unwrap().revocation, ravelin_pki::Demand::Strict);
 }
 
 // strongSwan's gateways name the keys of their peers by a pattern (RFC 8784 §5.1); one that begins needs a name.

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use ravelin_eap::Method;
 use ravelin_ike::config::IdPattern;
-use ravelin_pki::Restrictions;
+use ravelin_pki::{Demand, Restrictions};
 use ravelin_types::{HostName, Identity};
 
 use crate::value::host::Server;
@@ -24,6 +24,8 @@ pub struct EapSpec {
     pub server: Option<Identity>,
     /// Which keys and signatures of certificates in TLS are accepted.
     pub restrictions: Restrictions,
+    /// What must be known about their revocation.
+    pub revocation: Demand,
 }
 
 /// RADIUS servers; all with one secret.

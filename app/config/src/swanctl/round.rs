@@ -54,6 +54,15 @@ pub(super) struct User {
     server: Option<Identity>,
     /// What is asked for of certificates in TLS.
     restrictions: Restrictions,
+    /// What must be known about their revocation.
+    revocation: Demand,
+}
+
+impl User {
+    /// Whether a certificate may prove him.
+    fn has_certificate(&self) -> bool {
+        self.methods.iter().any(|method| method.is_over_tls())
+    }
 }
 
 /// What goes with `auth = eap-radius`.
@@ -181,7 +190,7 @@ fn proof(named: &Named, side: &'static str, problems: &mut Problems) -> Option<R
     let signs = matches!(by, By::Signature(_));
     // Both ends of a method over TLS may have a certificate.
     let has_certificate = match &by {
-        By::Eap(user) => side == "local" && user.methods.iter().any(|method| method.is_over_tls()),
+        By::Eap(user) => side == "local" && user.has_certificate(),
         By::Psk | By::Signature(_) | By::Login | By::Null => signs,
     };
     let certificates = match has_certificate {
@@ -209,7 +218,7 @@ fn proof(named: &Named, side: &'static str, problems: &mut Problems) -> Option<R
         round.signer = (signs || signer != Signer::default()).then_some(signer);
     } else {
         round.id = reader.value("id", who::who).or(first);
-        let believed = believed(&mut reader, signs);
+        let believed = believed(&mut reader, signs, &mut round.by);
         round.believed = signs.then_some(Believed { certificates, keys, restrictions, ..believed });
     }
     let tokens = ["cert", "cacert"];
@@ -239,10 +248,17 @@ fn login_alone(named: &Named, side: &str, problems: &mut Problems) -> Option<Rou
 }
 
 /// Whom the side of the peer is believed by, beyond its own certificates and keys.
-fn believed(reader: &mut Reader<'_>, signs: bool) -> Believed {
+fn believed(reader: &mut Reader<'_>, signs: bool, by: &mut By) -> Believed {
+    let demands = [("relaxed", Demand::Relaxed), ("ifuri", Demand::IfUri), ("strict", Demand::Strict)];
     if !signs {
         reader.refuse(&["cacerts", "ca_id", "cert_policy"], NO_SIGNATURE);
-        reader.only("revocation", &["relaxed"], NO_SIGNATURE);
+        match by {
+            // Whoever takes none of the methods with a password may prove himself by one, too.
+            By::Eap(user) if user.has_certificate() || user.methods == eap::every_method() => {
+                user.revocation = reader.word("revocation", &demands).unwrap_or_default();
+            }
+            _ => reader.only("revocation", &["relaxed"], "it goes with auth = pubkey or eap-tls"),
+        }
         return Believed::default();
     }
     let policy = |text: &str| text.parse::<ObjectIdentifier>().map_err(|_| format!("`{text}` is no object identifier"));
@@ -250,7 +266,6 @@ fn believed(reader: &mut Reader<'_>, signs: bool) -> Believed {
         Identity::Dn(name) => Ok(name),
         _ => Err("expected the distinguished name of an authority, like C=CH, O=Example, CN=Sales CA".to_owned()),
     };
-    let demands = [("relaxed", Demand::Relaxed), ("ifuri", Demand::IfUri), ("strict", Demand::Strict)];
     let revocation = reader.word("revocation", &demands);
     Believed {
         authorities: reader.files("cacerts", certificate),
@@ -293,7 +308,8 @@ fn method(word: &str) -> Result<By, String> {
 }
 
 fn as_user(methods: Vec<Method>) -> User {
-    User { methods, radius: RadiusSpec::default(), id: None, server: None, restrictions: Restrictions::default() }
+    let (restrictions, revocation) = (Restrictions::default(), Demand::default());
+    User { methods, radius: RadiusSpec::default(), id: None, server: None, restrictions, revocation }
 }
 
 /// The servers of `auth = eap-radius`, which strongSwan has in strongswan.conf.
@@ -343,7 +359,7 @@ pub(super) fn user(own: &By, peer: &By, own_id: &Identity, initiates: bool) -> R
             if common.is_empty() {
                 return Err("EAP on both sides takes one method that proves both: eap-tls, eap-ttls, eap-peap, eap-aka-prime, eap-aka or eap-sim".to_owned());
             }
-            Ok(Some(EapSpec { methods: common, ..user }))
+            Ok(Some(EapSpec { methods: common, revocation: peer.revocation, ..user }))
         }
         (By::Eap(own), peer) => user_of(own, own_id, beside(peer)).map(Some),
         (own, By::Eap(peer)) => Ok(Some(users(peer, beside(own)))),
@@ -371,6 +387,7 @@ fn user_of(own: &User, own_id: &Identity, beside: Beside) -> Result<EapSpec, Str
         radius: RadiusSpec::default(),
         server: own.server.clone(),
         restrictions: own.restrictions.clone(),
+        revocation: own.revocation,
     })
 }
 
@@ -391,5 +408,6 @@ fn users(peer: &User, beside: Beside) -> EapSpec {
         radius: peer.radius.clone(),
         server: None,
         restrictions: peer.restrictions.clone(),
+        revocation: peer.revocation,
     }
 }

@@ -504,7 +504,14 @@ fn the_side_with_eap_is_the_user() {
     assert_eq!((both.beside, both.methods), (Beside::Nothing, vec![Method::Ttls]));
     let both = spec("auth = eap\n id = carol\n", "auth = eap\n id = gw.example.org\n").eap.unwrap();
     assert!(!both.methods.is_empty() && both.methods.iter().all(|method| method.is_mutual()), "{:?}", both.methods);
+    // Whoever may prove himself by a certificate is asked whether it was revoked.
+    for (local, remote) in [("pubkey", "eap-tls"), ("psk", "eap-peap"), ("pubkey", "eap"), ("eap-tls", "eap-tls")] {
+        let strict = format!("auth = {remote}\n id = b\n revocation = strict\n");
+        let eap = spec(&format!("auth = {local}\n id = a\n"), &strict).eap.unwrap();
+        assert_eq!(eap.revocation, ravelin_pki::Demand::Strict, "{local} {remote}");
+    }
     for (local, remote, words) in [
+        ("auth = psk\n", "auth = eap-md5\n revocation = strict\n", "it goes with auth = pubkey or eap-tls"),
         (
             "auth = eap-fast\n",
             "auth = psk\n",

@@ -242,6 +242,7 @@ impl RemoteArgs {
             radius,
             server,
             restrictions: self.peer_signatures.clone().unwrap_or_default(),
+            revocation: self.revocation.into(),
         }))
     }
 

@@ -132,6 +132,7 @@ fn user_spec(role: Role, methods: &[Method]) -> EapSpec {
         radius: Default::default(),
         server: None,
         restrictions: Default::default(),
+        revocation: Default::default(),
     }
 }
 

@@ -29,7 +29,8 @@ fn the_side_that_starts_is_the_user() {
             beside: Beside::Certificate,
             radius: RadiusSpec::default(),
             server: None,
-            restrictions: Default::default()
+            restrictions: Default::default(),
+            revocation: Default::default()
         })
     );
     let gateway = remote("-u -m EAP -g fqdn:gw -c gw.pem --eap-id *@example.org -h users").unwrap();
@@ -39,6 +40,8 @@ fn the_side_that_starts_is_the_user() {
     assert_eq!((users.to_string().as_str(), any_identity, methods.len()), ("*@example.org", true, 3));
     let user = remote("-w -m EAP-TLS --eap-id carol -c own --aaa-id aaa --eap-only").unwrap().eap.unwrap();
     assert_eq!((user.beside, user.server), (Beside::Nothing, Some(Identity::Fqdn("aaa".into()))));
+    let gateway = remote("-u -m EAP-TLS -g fqdn:gw -c own --revocation strict").unwrap();
+    assert_eq!(gateway.eap.unwrap().revocation, ravelin_pki::Demand::Strict);
     let gateway = remote("-u -m EAP-AKA,EAP-SIM -g fqdn:gw -h users --eap-only").unwrap();
     assert!(gateway.signature.unwrap().own.is_empty());
     let gateway = remote("-u -m EAP-RADIUS -g fqdn:gw -c own -h secret --radius 192.0.2.9,[2001:db8::9]:1645").unwrap();

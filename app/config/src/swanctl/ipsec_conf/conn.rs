@@ -175,11 +175,13 @@ pub(super) fn strict(setup: Option<&(At, Parameters)>, connection: &mut Section)
         // `ifuri`, or nothing that there is.
         other => other,
     };
-    let signs = |named: &&mut Named| {
+    let has_certificate = |named: &&mut Named| {
         let auth = named.section.setting("auth").and_then(|setting| setting.text().ok());
-        named.name.starts_with("remote") && auth.is_none_or(|auth| auth.starts_with("pubkey"))
+        let by = ["pubkey", "eap-tls", "eap-ttls", "eap-peap", "eap-dynamic"];
+        let by = |auth: &str| auth == "eap" || by.iter().any(|start| auth.starts_with(start));
+        named.name.starts_with("remote") && auth.is_none_or(by)
     };
-    for round in connection.sections.iter_mut().filter(signs) {
+    for round in connection.sections.iter_mut().filter(has_certificate) {
         round.section.add("revocation", word, at);
     }
 }

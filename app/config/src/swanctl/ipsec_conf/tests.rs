@@ -384,6 +384,13 @@ fn strict_revocation_is_that_of_all_peers() {
     };
     assert_eq!((of("yes"), of("no"), of("ifuri")), (Ok(Demand::Strict), Ok(Demand::Relaxed), Ok(Demand::IfUri)));
     assert!(of("perhaps").unwrap_err().contains("ipsec.conf:2"));
+    for (auth, demand) in [("eap-tls", Demand::Strict), ("eap", Demand::Strict), ("eap-md5", Demand::Relaxed)] {
+        let conf = format!(
+            "config setup\n\tstrictcrlpolicy=yes\nconn a\n\tright=192.0.2.2\n\trightauth={auth}\n\tleftid=@gw\n\tauto=add\n"
+        );
+        let remote = read(&conf, "").unwrap().connections[0].remote.clone().unwrap();
+        assert_eq!(remote.eap.unwrap().revocation, demand, "{auth}");
+    }
 }
 
 #[test]

@@ -162,7 +162,12 @@ fn put_user(round: &mut Message, eap: &EapSpec) {
     round.put("eap-type", first.replace('-', "_"));
     match &eap.role {
         Role::User(user) => round.put("eap_id", names::identity(user)),
-        Role::Authenticator { users, .. } => round.put("eap_id", users),
+        Role::Authenticator { users, .. } => {
+            round.put("eap_id", users);
+            if eap.methods.iter().any(|method| method.is_over_tls()) {
+                round.put("revocation", demand(eap.revocation));
+            }
+        }
     }
     put_groups(round, &eap.radius.groups);
 }
