@@ -9,7 +9,7 @@
 //! | `ravelin-gone`, `swan-gone` | the same by `ca`, revoked |
 //! | `ravelin-listed`, `swan-listed` | the same by `ca`, and it says that the list is at [`LIST`] |
 //! | `ravelin-answered`, `swan-answered` | the same by `ca`, and it says that a responder of OCSP is at [`RESPONDER`] |
-//! | `swan-user` | issued by `ca` for [`USER`], which no other is for |
+//! | `swan-user`, `swan-user-gone` | issued by `ca` for [`USER`] and [`GONE`], which no other is for; the latter is revoked |
 //! | `aa` | an attribute authority, issued by `ca` |
 //! | `stranger`, `ravelin-stranger`, `swan-stranger` | another authority, and the same by it |
 //! | `ca.crl` | the list that revokes those |
@@ -61,6 +61,9 @@ const RESPONDER: &str = "http://127.0.0.1:8881";
 
 /// Who is found by a name alone, as EAP-TLS of strongSwan finds its own, and has one certificate.
 const USER: &str = "user.lab";
+
+/// The same of one whose certificate was revoked.
+const GONE: &str = "gone.lab";
 
 /// Writes the certificates below `folder`: all into `pki`, those of each side where swanctl seeks them.
 pub fn write(folder: &Path, plan: &Plan, keys: Keys) -> Result<()> {
@@ -115,6 +118,9 @@ fn write_all(folder: &Path, plan: &Plan, kind: Kind) -> Result<()> {
         save(name, authority)?;
     }
     save("swan-user", &ca.peer("user", &[USER], kind))?;
+    let gone = ca.peer("gone", &[GONE], kind);
+    save("swan-user-gone", &gone)?;
+    revoked.push(gone);
     save("aa", &ca.peer("aa", &[], kind))?;
     let list = ca.crl(&revoked.iter().collect::<Vec<_>>());
     put(&folder.join("pki/ca.crl"), &list)?;

@@ -17,7 +17,7 @@ const LOG: u64 = 15;
 const ACCOUNT: u64 = 80;
 
 pub(super) fn ravelin(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
-    let line = scene.plan.fill(&words[0], &[])?;
+    let line = filled(scene, &words[0])?;
     let said = scene.ravelin.command(&line)?;
     for text in &words[1..] {
         let text = scene.plan.fill(text, &[])?;
@@ -63,10 +63,15 @@ fn says(scene: &Scene<'_>, words: &[String], answer: &str) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn sh(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+/// A line with what it names filled in: also files and programs.
+fn filled(scene: &Scene<'_>, line: &str) -> Result<String> {
     let pki = scene.folder.join("pki").display().to_string();
     let helper = scene.helper.display().to_string();
-    let line = scene.plan.fill(&words[1], &[("pki", &pki), ("psk", SECRET), ("helper", &helper)])?;
+    scene.plan.fill(line, &[("pki", &pki), ("psk", SECRET), ("helper", &helper)])
+}
+
+pub(super) fn sh(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    let line = filled(scene, &words[1])?;
     match words[0].as_str() {
         "ravelin" => scene.ravelin_host.sh(&line),
         "swan" => scene.swan_host.sh(&line),
