@@ -173,6 +173,11 @@ const WORDS: &[Word] = &[
         3..=3,
         sas::move_to,
     ),
+    word(
+        "redirect SIDE GATEWAY BETWEEN: that side sends the other there, under traffic, without loss; other SAs take the place of those before",
+        3..=3,
+        sas::redirect,
+    ),
     word("delete SA SIDE: it goes on both sides", 2..=2, sas::delete),
     word("kill SIDE: as a power cut would", 1..=1, sas::kill),
     word("start SIDE: again", 1..=1, sas::start),

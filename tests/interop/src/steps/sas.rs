@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::payload::only_tcp;
-use super::{SETTLE, Scene, summary};
+use super::{SETTLE, Scene, listing, summary};
 use crate::node::{Child, Ike, Sa, View, plain_spi};
 use crate::plan::Between;
 use crate::process::wait_for;
@@ -187,6 +187,21 @@ pub(super) fn move_to(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
     println!("    {answered} pings were answered, {} were lost", lost.len());
     ensure!(answered > 20 && lost.len() < MOVE_LOSS, "{answered} pings were answered meanwhile; lost were {lost:?}");
     Ok(())
+}
+
+pub(super) fn redirect(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    let [side, gateway, between] = words else { bail!("expected SIDE ADDRESS BETWEEN") };
+    let before = scene.settled()?;
+    scene.under_traffic(between, |scene| {
+        let order =
+            |ike: &str| [format!("--redirect --ike {ike} --gateway {gateway}"), "completed successfully".into()];
+        match side.as_str() {
+            "ravelin" => listing::swanctl(scene, &order("swan"))?,
+            "swan" => listing::peer(scene, &order("net"))?,
+            other => bail!("`{other}`: expected ravelin or swan"),
+        }
+        scene.replaced((true, true), &before)
+    })
 }
 
 pub(super) fn delete(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
