@@ -2,7 +2,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `topology` | lines `peer userspace|kernel|strongswan6|libreswan|libreswan5|openiked|vpnc`, `nat none|ravelin|swan`, `host daemon|smoltcp|lwip|kernel`, `certificates KIND`, `attributes GROUP`, `token`, `netdevsim`, `radius METHOD [NAME=VALUE...]`, `swan-radius METHOD` (the server of the peer; with `sim`, `aka` and `aka-prime` hostapd) and `kernel VERSION|iptfs|no-iptfs`, what the guest's has to be; a first comment says what the case shows |
+//! | `topology` | lines `peer userspace|kernel|strongswan6|libreswan|libreswan5|openiked|vpnc`, `nat none|ravelin|swan|both`, `host daemon|smoltcp|lwip|kernel`, `certificates KIND`, `attributes GROUP`, `token`, `netdevsim`, `radius METHOD [NAME=VALUE...]`, `swan-radius METHOD` (the server of the peer; with `sim`, `aka` and `aka-prime` hostapd) and `kernel VERSION|iptfs|no-iptfs`, what the guest's has to be; a first comment says what the case shows |
 //! | `ravelin.rc` | the lines given to `ravelin daemon --rc`, with names of the [`Plan`] in braces |
 //! | `ravelin.conf` | in its place, what is given to `ravelin daemon --swanctl` |
 //! | `swanctl.conf` | in its place, what a step `swanctl --load-all` loads |
@@ -234,6 +234,7 @@ fn parse_topology(text: &str) -> Result<Topology> {
             ["nat", "none"] => nat = Nat::None,
             ["nat", "ravelin"] => nat = Nat::Ravelin,
             ["nat", "swan"] => nat = Nat::Swan,
+            ["nat", "both"] => nat = Nat::Both,
             ["host", "daemon"] => own = Own::Daemon,
             ["host", "smoltcp"] => own = Own::Example(Stack::Smoltcp),
             ["host", "lwip"] => own = Own::Example(Stack::Lwip),
@@ -253,7 +254,7 @@ fn parse_topology(text: &str) -> Result<Topology> {
             ["kernel", text] if let Some(least) = version(text) => kernel = Some(Need::Linux(least)),
             ["certificates", word] if let Some(keys) = papers::keys(word) => papers = Some(keys),
             _ => bail!(
-                "topology: `{line}`: expected `peer userspace|kernel|strongswan6|libreswan|libreswan5|openiked|vpnc`, `nat none|ravelin|swan`, `host daemon|smoltcp|lwip|kernel`, \
+                "topology: `{line}`: expected `peer userspace|kernel|strongswan6|libreswan|libreswan5|openiked|vpnc`, `nat none|ravelin|swan|both`, `host daemon|smoltcp|lwip|kernel`, \
                  `attributes GROUP`, `token`, `netdevsim`, `radius METHOD [NAME=VALUE...]`, `swan-radius METHOD`, `kernel VERSION|iptfs|no-iptfs` or `certificates KIND` with rsa, p256, p384, \
                  p521, ed25519, ed448, brainpool256, brainpool384 or brainpool512"
             ),

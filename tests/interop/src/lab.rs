@@ -123,7 +123,7 @@ impl Lab {
                 ravelin.sh("ip addr add 192.0.2.1/24 dev eth0; ip addr add 2001:db8:f::1/64 dev eth0 nodad
                             ip route add 10.2.0.0/16 via 192.0.2.2; ip route add 2001:db8:2::/48 via 2001:db8:f::2")?;
             }
-            Nat::Ravelin | Nat::Swan => route(plan.nat, ravelin)?,
+            nat => route(nat, ravelin)?,
         }
         swan.sh("ip addr flush dev lo; ip addr add 127.0.0.1/8 dev lo
                  ip addr add 10.2.0.1/32 dev lo; ip addr add 2001:db8:2::1/128 dev lo
@@ -193,15 +193,24 @@ fn route(nat: Nat, ravelin: Host<'_>) -> Result<()> {
              ip link set {GUEST_RAVELIN} master inner"
         ))?,
     };
-    let hidden_by = if nat == Nat::Ravelin { "eth0" } else { "eth1" };
+    let (hidden_by, handed_on) = match nat {
+        Nat::None | Nat::Ravelin => ("eth0", ""),
+        Nat::Swan => ("eth1", ""),
+        Nat::Both => (
+            "{ eth0, eth1 }",
+            "nft add chain ip nat in '{ type nat hook prerouting priority dstnat; }'
+             nft 'add rule ip nat in ip daddr 198.51.100.254 udp dport { 500, 4500 } dnat to 192.0.2.2'",
+        ),
+    };
     ROUTER.sh(&format!(
         "ip addr add 192.0.2.254/24 dev eth0; ip link set eth1 up; ip addr add 198.51.100.254/24 dev eth1
          echo 1 >/proc/sys/net/ipv4/ip_forward
          ip route add 10.1.0.0/16 via 198.51.100.1; ip route add 10.2.0.0/16 via 192.0.2.2
          nft add table ip nat
          nft 'add chain ip nat out {{ type nat hook postrouting priority srcnat; }}'
-         nft add rule ip nat out oifname {hidden_by} meta l4proto udp masquerade to :20000-40000
-         nft add rule ip nat out oifname {hidden_by} masquerade"
+         nft 'add rule ip nat out oifname {hidden_by} meta l4proto udp masquerade to :20000-40000'
+         nft 'add rule ip nat out oifname {hidden_by} masquerade'
+         {handed_on}"
     ))?;
     ravelin.sh("ip link set eth0 up; ip addr add 198.51.100.1/24 dev eth0; ip route add default via 198.51.100.254")?;
     Ok(())

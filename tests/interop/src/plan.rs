@@ -21,6 +21,8 @@ pub enum Nat {
     Ravelin,
     /// The peer is.
     Swan,
+    /// Both are: the router hides each from the other, and hands what comes for IKE to its own address on to the peer.
+    Both,
 }
 
 /// A pair of ends that payload travels between.
@@ -85,6 +87,7 @@ impl Plan {
             Nat::None => ("192.0.2.1", "192.0.2.1", "192.0.2.2"),
             Nat::Ravelin => ("198.51.100.1", "192.0.2.254", "192.0.2.2"),
             Nat::Swan => ("198.51.100.1", "198.51.100.1", "198.51.100.254"),
+            Nat::Both => ("198.51.100.1", "192.0.2.254", "198.51.100.254"),
         };
         [
             ("ravelin", ravelin),
