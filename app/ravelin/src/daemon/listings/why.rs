@@ -107,7 +107,11 @@ impl<P: Plane> Core<P> {
         }
         match (policies.next(), entry.spec.initiate) {
             (None, _) => "no IKE SA: no policy names this remote (ipsec policy -g)".to_owned(),
-            (Some(_), false) => "no IKE SA: this side only accepts (no -w), and the peer has not begun".to_owned(),
+            (Some(_), false) => {
+                let began = self.failures.by_exchange(Some(name)).next().is_some();
+                let peer = if began { "what the peer began has failed" } else { "the peer has not begun" };
+                format!("no IKE SA: this side only accepts (no -w), and {peer}")
+            }
             (Some(policy), true) => {
                 format!("no IKE SA: the first packet of a policy begins one, or ike initiate {}", policy.spec.name)
             }

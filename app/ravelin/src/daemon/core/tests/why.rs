@@ -39,6 +39,19 @@ fn an_offer_that_does_not_meet_is_shown_as_a_difference() {
     assert_eq!(exchange["resolved"], false);
 }
 
+#[test]
+fn a_side_that_only_accepts_says_whether_the_peer_has_begun() {
+    let mut pair = Pair::new("accepts", ["-d MODP3072", ""], ["", ""]);
+    pair.0[1].ok("ike remote -x gw");
+    pair.0[1].ok("ike remote -n gw -u -r 10.0.0.1 --local 10.0.0.2 -h psk -d ECP256");
+    let accepts = "no IKE SA: this side only accepts (no -w), and";
+    assert!(pair.why(1, "gw").contains(&format!("{accepts} the peer has not begun\n")));
+    pair.initiate();
+    let text = pair.why(1, "gw");
+    assert!(text.contains(&format!("{accepts} what the peer began has failed\n")), "{text}");
+    assert!(text.contains("IKE_SA_INIT, 0 secs ago"), "{text}");
+}
+
 // RFC 4301 §5.2: both sides learn of a packet that is not within the selectors of its SA, and nothing else happens.
 #[test]
 fn a_packet_outside_of_its_sa_is_told_on_both_sides() {
