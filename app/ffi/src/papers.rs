@@ -22,7 +22,7 @@ pub(crate) fn answer(question: Question, model: Option<&Model>) -> Answer {
     // Certificates are valid by the calendar, which the time of an endpoint knows nothing of.
     let now = Time(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()));
     let world = World { now, crls: &papers.crls, answers: &[], memory: &memory::Forgetful };
-    let tls = Maker { keys: &keys, world, crypto: &crypto };
+    let tls = Maker { keys: &keys, world, register: None, crypto: &crypto };
     let eap = Tools { memory: &Forgetful, random: &|out| SystemRandom.fill(out), tls: &tls };
     question.answer(Desk { keys: &keys, world, crypto: &crypto, eap })
 }

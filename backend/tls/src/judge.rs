@@ -15,7 +15,10 @@ use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, PeerIncompatible, SignatureScheme,
 };
 
-use crate::scheme;
+use crate::{Register, scheme};
+
+/// Places that are asked about the certificates of one handshake.
+const MAX_ASKED: usize = 16;
 
 /// The certificate of the other side once it was judged, or why it is not believed.
 pub(crate) type Found = Arc<OnceLock<Result<Certificate, Refusal>>>;
@@ -23,17 +26,24 @@ pub(crate) type Found = Arc<OnceLock<Result<Certificate, Refusal>>>;
 pub(crate) struct Judge {
     trust: Arc<Trust>,
     peer: Option<Identity>,
-    crls: Vec<Crl>,
-    answers: Vec<Answer>,
+    /// The lists and answers that were known when the handshake began.
+    known: (Vec<Crl>, Vec<Answer>),
+    register: Option<Arc<dyn Register>>,
     now: Time,
     crypto: CryptoProvider,
     found: Found,
 }
 
 impl Judge {
-    pub(crate) fn new(trust: Arc<Trust>, peer: Option<Identity>, world: World<'_>, crypto: CryptoProvider) -> Self {
-        let (crls, answers) = (world.crls.to_vec(), world.answers.to_vec());
-        Judge { trust, peer, crls, answers, now: world.now, crypto, found: Found::default() }
+    pub(crate) fn new(
+        trust: Arc<Trust>,
+        peer: Option<Identity>,
+        world: World<'_>,
+        register: Option<Arc<dyn Register>>,
+        crypto: CryptoProvider,
+    ) -> Self {
+        let known = (world.crls.to_vec(), world.answers.to_vec());
+        Judge { trust, peer, known, register, now: world.now, crypto, found: Found::default() }
     }
 
     pub(crate) fn found(&self) -> Found {
@@ -42,7 +52,8 @@ impl Judge {
 
     fn judge(&self, own: &CertificateDer<'_>, others: &[CertificateDer<'_>], usage: Usage) -> Result<(), Error> {
         let sent: Vec<&[u8]> = std::iter::once(own).chain(others).map(AsRef::as_ref).collect();
-        let world = World { now: self.now, crls: &self.crls, answers: &self.answers, memory: &memory::Forgetful };
+        let learnt = self.register.as_ref().and_then(|register| self.learn(&sent, &**register));
+        let world = self.world(learnt.as_ref().unwrap_or(&self.known));
         match self.trust.judge_tls(self.peer.as_ref(), &sent, usage, world, &self.crypto) {
             Ok(certificate) => {
                 let _ = self.found.set(Ok(certificate));
@@ -54,6 +65,24 @@ impl Judge {
                 Err(Error::InvalidCertificate(error))
             }
         }
+    }
+
+    /// What is known once nobody is left to ask about these certificates; `None`: nobody was asked.
+    fn learn(&self, sent: &[&[u8]], register: &dyn Register) -> Option<(Vec<Crl>, Vec<Answer>)> {
+        let mut learnt = None;
+        for _ in 0..MAX_ASKED {
+            let world = self.world(learnt.as_ref().unwrap_or(&self.known));
+            let missing = self.trust.sources_of(sent, world, &self.crypto);
+            if missing.is_empty() || !register.learn(&missing) {
+                break;
+            }
+            learnt = Some(register.known());
+        }
+        learnt
+    }
+
+    fn world<'a>(&self, (crls, answers): &'a (Vec<Crl>, Vec<Answer>)) -> World<'a> {
+        World { now: self.now, crls, answers, memory: &memory::Forgetful }
     }
 
     fn verify(

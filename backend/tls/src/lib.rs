@@ -19,6 +19,8 @@ use ravelin_crypto::CryptoProvider;
 use ravelin_crypto::signature::PrivateKey;
 use ravelin_eap::tls::{Tls, TlsMaker, TlsSide};
 use ravelin_pki::auth::World;
+use ravelin_pki::ocsp::Answer;
+use ravelin_pki::{Crl, Source};
 use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
 use rustls::server::NoServerSessionStorage;
@@ -28,6 +30,15 @@ use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection};
 use self::end::End;
 use self::judge::Judge;
 
+/// What is known about revocation, and how more of it becomes known while a handshake goes on.
+pub trait Register: Send + Sync {
+    /// Asks one of these places, by certificate, that was not asked yet, and waits for that. `false`: nobody is left to ask.
+    fn learn(&self, missing: &[Vec<Source>]) -> bool;
+
+    /// The lists and answers that are known by now.
+    fn known(&self) -> (Vec<Crl>, Vec<Answer>);
+}
+
 /// Makes ends of TLS with what is true now; it is made anew for each question.
 #[derive(Clone, Copy)]
 pub struct Maker<'a> {
@@ -35,6 +46,8 @@ pub struct Maker<'a> {
     pub keys: &'a dyn Fn(&str) -> Option<Arc<dyn PrivateKey>>,
     /// The time, and what is known about revocation.
     pub world: World<'a>,
+    /// Where more is to be known about it; whoever has none judges by what is known.
+    pub register: Option<&'a Arc<dyn Register>>,
     /// Who verifies.
     pub crypto: &'a CryptoProvider,
 }
@@ -61,7 +74,7 @@ impl Maker<'_> {
 
     fn judge(&self, side: &TlsSide) -> Result<Judge, String> {
         let trust = side.trust.clone().ok_or("nobody is believed: there are no authorities for EAP")?;
-        Ok(Judge::new(trust, side.peer.clone(), self.world, *self.crypto))
+        Ok(Judge::new(trust, side.peer.clone(), self.world, self.register.cloned(), *self.crypto))
     }
 }
 

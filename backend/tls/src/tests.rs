@@ -1,7 +1,7 @@
 //! EAP-TLS between the two ends, and with certificates and messages that must not pass.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ravelin_crypto::signature::PrivateKey;
@@ -10,13 +10,14 @@ use ravelin_eap::{
     Account, Accounts, Authenticator, Client, Conversation, Forgetful, Method, Peer, Proven, Server, Step, Tools,
 };
 use ravelin_pki::auth::{Credential, Trust, World};
-use ravelin_pki::{Certificate, Crl, Time, memory};
+use ravelin_pki::ocsp::Answer;
+use ravelin_pki::{Certificate, Crl, Demand, Source, Time, memory};
 use ravelin_testkit::papers::{self, Kind, Paper};
 use ravelin_types::{Identity, Secret};
 use ravelin_wire::ike::v2::{Eap, EapCode};
 
-use crate::Maker;
 use crate::judge::Judge;
+use crate::{Maker, Register};
 
 const CAROL: &str = "carol.example.org";
 const GW: &str = "gw.example.org";
@@ -26,6 +27,7 @@ struct Side {
     tls: TlsSide,
     keys: BTreeMap<String, Arc<dyn PrivateKey>>,
     crls: Vec<Crl>,
+    register: Option<Arc<dyn Register>>,
 }
 
 fn certificate(der: &[u8]) -> Certificate {
@@ -46,7 +48,7 @@ fn side(chain: &[&Paper], anchors: &[&Paper], peer: Option<&str>) -> Side {
     let key = |paper: &&Paper| provider.signatures.unwrap().private_key(&paper.pkcs8).unwrap().into();
     let keys = chain.first().map(|own| ("key".to_owned(), key(own))).into_iter().collect();
     let peer = peer.map(|name| Identity::Fqdn(name.into()));
-    Side { tls: TlsSide { credential, trust, peer }, keys, crls: Vec::new() }
+    Side { tls: TlsSide { credential, trust, peer }, keys, crls: Vec::new(), register: None }
 }
 
 fn turn(side: &Side, conversation: &mut Conversation, heard: Option<&Eap>) -> Step {
@@ -54,7 +56,7 @@ fn turn(side: &Side, conversation: &mut Conversation, heard: Option<&Eap>) -> St
     let keys = |name: &str| side.keys.get(name).cloned();
     // 2026-06-01
     let world = World { now: Time(1_780_272_000), crls: &side.crls, answers: &[], memory: &memory::Forgetful };
-    let maker = Maker { keys: &keys, world, crypto: &crypto };
+    let maker = Maker { keys: &keys, world, register: side.register.as_ref(), crypto: &crypto };
     conversation.turn(heard, Tools { memory: &Forgetful, random: &|out| out.fill(7), tls: &maker })
 }
 
@@ -317,6 +319,71 @@ fn hellos_whose_versions_lie_end_it() {
     assert!(talk(&carol, &gw, CAROL).1.is_ok());
 }
 
+/// A place where this list lies, or nothing.
+struct Place {
+    list: Option<Vec<u8>>,
+    asked: Mutex<Vec<String>>,
+}
+
+impl Register for Place {
+    fn learn(&self, missing: &[Vec<Source>]) -> bool {
+        let mut asked = self.asked.lock().unwrap();
+        let next = missing.iter().flatten().map(|source| source.uri().to_owned()).find(|uri| !asked.contains(uri));
+        next.is_some_and(|uri| {
+            asked.push(uri);
+            true
+        })
+    }
+
+    fn known(&self) -> (Vec<Crl>, Vec<Answer>) {
+        (self.list.iter().map(|list| Crl::parse(list).unwrap()).collect(), Vec::new())
+    }
+}
+
+// RFC 5216 §5.4: whether a certificate was revoked is asked in the handshake, of either side.
+#[test]
+fn what_is_not_known_about_a_certificate_is_asked_for_in_the_handshake() {
+    const AT: &str = "http://ca.example.org/list";
+    let root = papers::root("root", Kind::P256);
+    let listed = |name: &str, at: &str| {
+        root.issue(papers::listed_at(papers::subject(name, &[&format!("{name}.example.org")]), at), Kind::P256)
+    };
+    let (own, own_gw, other) = (listed("carol", AT), listed("gw", AT), root.peer("other", &["x"], Kind::P256));
+    for (list, verdict) in [
+        (Some(root.crl(&[&other])), None),
+        (Some(root.crl(&[&own, &own_gw])), Some("was revoked")),
+        // Nobody has it.
+        (None, Some("cannot be known")),
+        // That of somebody else says nothing.
+        (Some(papers::root("root", Kind::P256).crl(&[])), Some("cannot be known")),
+    ] {
+        // Of the server's and of the user's.
+        for strict in [0, 1] {
+            let (mut carol, mut gw) = (side(&[&own], &[&root], Some(GW)), side(&[&own_gw], &[&root], None));
+            let place = Arc::new(Place { list: list.clone(), asked: Mutex::default() });
+            let asking = if strict == 0 { &mut carol } else { &mut gw };
+            asking.register = Some(place.clone());
+            let trust = Trust { revocation: Demand::Strict, ..Trust::clone(asking.tls.trust.as_ref().unwrap()) };
+            asking.tls.trust = Some(Arc::new(trust));
+            let (there, here, _) = talk(&carol, &gw, CAROL);
+            let outcome = if strict == 0 { there } else { here };
+            match verdict {
+                None => assert!(outcome.is_ok(), "{strict}: {outcome:?}"),
+                Some(why) => assert!(outcome.as_ref().unwrap_err().contains(why), "{strict}: {outcome:?}"),
+            }
+            assert_eq!(*place.asked.lock().unwrap(), [AT], "once");
+        }
+    }
+    // A stranger sends nobody anywhere.
+    let stranger = papers::root("stranger", Kind::P256);
+    let theirs = stranger.issue(papers::listed_at(papers::subject("carol", &[CAROL]), AT), Kind::P256);
+    let (carol, mut gw) = (side(&[&theirs], &[&root], Some(GW)), side(&[&own_gw], &[&root], None));
+    let place = Arc::new(Place { list: None, asked: Mutex::default() });
+    gw.register = Some(place.clone());
+    assert!(talk(&carol, &gw, CAROL).1.is_err());
+    assert!(place.asked.lock().unwrap().is_empty());
+}
+
 // Row 86 of docs/HISTORY.md: a public key alone, and other octets, in the place of a certificate.
 #[test]
 fn a_key_without_a_certificate_is_nobody() {
@@ -333,7 +400,7 @@ fn a_key_without_a_certificate_is_nobody() {
     for (der, good) in
         [(own.der, true), (spki, false), (vec![], false), (vec![0x30, 0x80], false), (vec![0; 70_000], false)]
     {
-        let judge = || Judge::new(Arc::new(trust.clone()), None, world, ravelin_crypto_aws_lc::provider());
+        let judge = || Judge::new(Arc::new(trust.clone()), None, world, None, ravelin_crypto_aws_lc::provider());
         let (der, now) = (CertificateDer::from(der), UnixTime::since_unix_epoch(Duration::from_secs(1_780_272_000)));
         let (of_client, of_server) = (judge(), judge());
         assert_eq!(of_client.verify_client_cert(&der, &[], now).is_ok(), good);

@@ -75,8 +75,9 @@ impl Authenticator {
         Authenticator { server, user: account::user(user), state: State::New, identifier: 0, heard: 0 }
     }
 
-    pub(crate) fn tls(&self) -> &TlsSide {
-        &self.server.tls
+    /// The methods that may be taken, and what those over TLS are done with.
+    pub(crate) fn means(&self) -> (&[Method], &TlsSide) {
+        (&self.server.methods, &self.server.tls)
     }
 
     pub(crate) fn begin(&mut self, tools: Tools<'_>) -> Step {

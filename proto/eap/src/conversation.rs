@@ -11,9 +11,11 @@ use ravelin_wire::ike::v2::{Eap, EapCode};
 
 use crate::account;
 use crate::authenticator::{Authenticator, Server};
+use crate::method::Method;
 use crate::method_type::{self, MethodType};
 use crate::peer::Peer;
 use crate::relay::{Relay, Relayed};
+use crate::tls::TlsSide;
 use crate::turn::{Step, Tools};
 
 /// One end of a conversation.
@@ -79,12 +81,22 @@ impl Conversation {
 
     /// The name of the private key that a turn may sign with.
     pub fn key(&self) -> Option<&str> {
-        let side = match self {
-            Conversation::Peer(peer) => peer.tls(),
-            Conversation::Authenticator(authenticator) => authenticator.tls(),
-            Conversation::Relay(_) => return None,
-        };
+        let (_, side) = self.means()?;
         side.credential.as_ref().map(|credential| credential.key.as_str())
+    }
+
+    /// Whether certificates of the other side may be judged in it.
+    pub fn judges(&self) -> bool {
+        self.means()
+            .is_some_and(|(methods, side)| side.trust.is_some() && methods.iter().any(|method| method.is_over_tls()))
+    }
+
+    fn means(&self) -> Option<(&[Method], &TlsSide)> {
+        match self {
+            Conversation::Peer(peer) => Some(peer.means()),
+            Conversation::Authenticator(authenticator) => Some(authenticator.means()),
+            Conversation::Relay(_) => None,
+        }
     }
 
     /// Why it could not have come to a good end, where that is known already: some users hang up when they are told.

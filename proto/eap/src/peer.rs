@@ -65,8 +65,9 @@ impl Peer {
         }
     }
 
-    pub(crate) fn tls(&self) -> &TlsSide {
-        &self.client.tls
+    /// The methods that may be taken, and what those over TLS are done with.
+    pub(crate) fn means(&self) -> (&[Method], &TlsSide) {
+        (&self.client.methods, &self.client.tls)
     }
 
     /// His name, as EAP carries it.

@@ -262,8 +262,12 @@ impl Trust {
         let sent = certificates.iter().filter(|(encoding, _)| *encoding == X509).map(|(_, data)| &data[..]);
         let sent: Vec<&[u8]> = sent.take(limits::PEER_CERTIFICATES).collect();
         let answers = self.answers(certificates, &sent, world, crypto);
-        let world = World { answers: &answers, ..world };
-        match self.unasked(&sent, world, crypto) {
+        self.sources_of(&sent, World { answers: &answers, ..world }, crypto)
+    }
+
+    /// The same for the certificates that a TLS peer brings, its own first.
+    pub fn sources_of(&self, sent: &[&[u8]], world: World<'_>, crypto: &CryptoProvider) -> Vec<Vec<Source>> {
+        match self.unasked(sent, world, crypto) {
             Some(path) => revocation::missing(&path, &self.rules(world), crypto),
             None => Vec::new(),
         }

@@ -9,7 +9,7 @@
 //! | `ravelin-gone`, `swan-gone` | the same by `ca`, revoked |
 //! | `ravelin-listed`, `swan-listed` | the same by `ca`, and it says that the list is at [`LIST`] |
 //! | `ravelin-answered`, `swan-answered` | the same by `ca`, and it says that a responder of OCSP is at [`RESPONDER`] |
-//! | `swan-user`, `swan-user-gone` | issued by `ca` for [`USER`] and [`GONE`], which no other is for; the latter is revoked |
+//! | `swan-user`, `swan-user-gone`, `swan-user-listed` | issued by `ca` for [`USER`], [`GONE`] and [`LISTED`], which no other is for; the second is revoked, and the third says that the list is at [`LIST`] |
 //! | `aa` | an attribute authority, issued by `ca` |
 //! | `stranger`, `ravelin-stranger`, `swan-stranger` | another authority, and the same by it |
 //! | `ca.crl` | the list that revokes those |
@@ -64,6 +64,9 @@ const USER: &str = "user.lab";
 
 /// The same of one whose certificate was revoked.
 const GONE: &str = "gone.lab";
+
+/// The same of one whose certificate says where the list is.
+const LISTED: &str = "listed.lab";
 
 /// Writes the certificates below `folder`: all into `pki`, those of each side where swanctl seeks them.
 pub fn write(folder: &Path, plan: &Plan, keys: Keys) -> Result<()> {
@@ -120,6 +123,7 @@ fn write_all(folder: &Path, plan: &Plan, kind: Kind) -> Result<()> {
     save("swan-user", &ca.peer("user", &[USER], kind))?;
     let gone = ca.peer("gone", &[GONE], kind);
     save("swan-user-gone", &gone)?;
+    save("swan-user-listed", &ca.issue(papers::listed_at(papers::subject("listed", &[LISTED]), LIST), kind))?;
     revoked.push(gone);
     save("aa", &ca.peer("aa", &[], kind))?;
     let list = ca.crl(&revoked.iter().collect::<Vec<_>>());

@@ -83,7 +83,7 @@ fn a_password_of_wpa_supplicant_is_taken_inside_tls() -> Result<()> {
         .into();
     let keys = |_: &str| Some(key.clone());
     let world = World { now: Time(1_780_272_000), crls: &[], answers: &[], memory: &memory::Forgetful };
-    let tls = Maker { keys: &keys, world, crypto: &crypto };
+    let tls = Maker { keys: &keys, world, register: None, crypto: &crypto };
     for (method, eap, inside) in [
         (Method::Ttls, "TTLS", "auth=PAP"),
         (Method::TtlsPap, "TTLS", "auth=PAP"),

@@ -6,6 +6,7 @@
 //! ```text
 //!   Core: Output::Ask ─► questions() ─► Clerk::ask ─┬► threads ─┬► Question::answer ──────────┬► Clerk::answers ─► Core: Input::Done
 //!                                                   │  ▲        ├► tokens: Question::answer ──┤
+//!                                                   │  │        ├► turns of TLS ──────────────┤
 //!                                                   │  └ fetch ◄┘ something is missing        │
 //!                                                   ├► RADIUS: Client::ask ───────────────────┤
 //!                                                   └► names of hosts: HostNames::ask ────────┘
@@ -13,6 +14,7 @@
 
 pub mod fetch;
 pub mod token_threads;
+mod turns;
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -34,10 +36,11 @@ use ravelin_pki::memory::{self, Seen};
 use ravelin_pki::reference::{self, Reference};
 use ravelin_pki::{Crl, Lookup, Time};
 use ravelin_radius_client::{Authorizer, Client, Demand, Heard, Record, Verdict};
-use ravelin_tls::Maker;
+use ravelin_tls::{Maker, Register};
 
 use self::fetch::{Fetcher, Library, Sought};
 use self::token_threads::TokenThreads;
+use self::turns::{Registry, TurnThreads};
 use super::host::host_names::HostNames;
 
 /// Threads: about as many as processors, since they sign, verify and compute, and never only one, which one long computation
@@ -64,6 +67,7 @@ struct Answerer {
     waker: Arc<UnixStream>,
     crypto: CryptoProvider,
     library: Arc<Library>,
+    fetcher: Arc<Fetcher>,
     sims: Arc<Kept>,
     shown: Arc<Shown>,
 }
@@ -72,8 +76,8 @@ struct Answerer {
 #[derive(Clone)]
 struct Front {
     answerer: Answerer,
-    fetcher: Arc<Fetcher>,
     tokens: Arc<TokenThreads>,
+    turns: Arc<TurnThreads>,
 }
 
 /// What is known of SIMs, from the start of the daemon on.
@@ -115,12 +119,13 @@ impl Clerk {
             waker: waker.clone(),
             crypto,
             library,
+            fetcher,
             sims: Arc::default(),
             shown: Arc::default(),
         };
         let names = answerer.clone();
         let host_names = HostNames::of_the_system(move |op, answer| _ = names.give((op, answer)));
-        let front = Front { answerer, fetcher, tokens: Arc::default() };
+        let front = Front { answerer, tokens: Arc::default(), turns: Arc::default() };
         for _ in 0..thread::available_parallelism().map_or(1, usize::from).clamp(*THREADS.start(), *THREADS.end()) {
             let (work, front) = (work.clone(), front.clone());
             let next = move || work.lock().unwrap_or_else(PoisonError::into_inner).recv().ok();
@@ -211,12 +216,22 @@ impl Front {
         while let Some(asked) = next() {
             let Some(asked) = self.enough(asked) else { continue };
             let goes_on = match token_threads::token(&asked) {
+                _ if self.turns.take(&asked) => self.give_a_thread(asked),
                 Some(token) => self.give_to(token, asked),
                 None => self.answerer.answer(asked),
             };
             if !goes_on {
                 return;
             }
+        }
+    }
+
+    /// Has it answered in a thread of its own. `false`: nobody takes answers any more.
+    fn give_a_thread(&self, asked: Asked) -> bool {
+        let answerer = self.answerer.clone();
+        match self.turns.ask(asked, move |asked| _ = answerer.answer(asked)) {
+            Ok(()) => true,
+            Err(refused) => self.answerer.give(refused),
         }
     }
 
@@ -233,7 +248,7 @@ impl Front {
 
     /// The question, unless it waits from now on for what is to be had elsewhere.
     fn enough(&self, mut asked: Asked) -> Option<Asked> {
-        let Answerer { library, crypto, shown, .. } = &self.answerer;
+        let Answerer { library, fetcher, crypto, shown, .. } = &self.answerer;
         let time = now();
         if let Question::Judge { trust, certificates, .. } = &mut asked.1 {
             let permitted = |reference: &Reference| trust.lookup.permits(&reference.url);
@@ -241,7 +256,7 @@ impl Front {
             let guarded = trust.lookup == Lookup::Anywhere;
             let sought = left.into_iter().filter(permitted).map(|reference| Sought { reference, guarded });
             if let Some(next) = sought.into_iter().find(|sought| library.shelf.is_due(sought, time)) {
-                return self.fetcher.look_up(next, asked).err();
+                return fetcher.look_up(next, asked).err();
             }
         }
         let (crls, answers) = (known(library, &asked.2), library.answers());
@@ -252,7 +267,7 @@ impl Front {
             _ => Vec::new(),
         };
         match library.next(&wanted, time) {
-            Some(source) => self.fetcher.fetch(source, asked).err(),
+            Some(source) => fetcher.fetch(source, asked),
             None => Some(asked),
         }
     }
@@ -264,6 +279,8 @@ impl Answerer {
         let (crls, answers) = (known(&self.library, &papers), self.library.answers());
         let world = World { now: now(), crls: &crls, answers: &answers, memory: &*self.shown };
         let crypto = &self.crypto;
+        let (library, fetcher) = (self.library.clone(), self.fetcher.clone());
+        let register: Arc<dyn Register> = Arc::new(Registry { library, fetcher, papers: papers.clone() });
         let keys = |name: &str| papers.keys.get(name).cloned();
         let answer = question.answer(Desk {
             keys: &keys,
@@ -272,7 +289,7 @@ impl Answerer {
             eap: Tools {
                 random: &|out| SystemRandom.fill(out),
                 memory: &*self.sims,
-                tls: &Maker { keys: &keys, world, crypto },
+                tls: &Maker { keys: &keys, world, register: Some(&register), crypto },
             },
         });
         self.give((op, answer))

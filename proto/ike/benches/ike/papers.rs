@@ -80,7 +80,7 @@ pub fn answer(question: Question) -> Answer {
     let keys = |name: &str| PAPERS.keys.get(name).cloned();
     let world = World { now: NOW, crls: &[], answers: &[], memory: &*SHOWN };
     let crypto = provider();
-    let tls = Maker { keys: &keys, world, crypto: &crypto };
+    let tls = Maker { keys: &keys, world, register: None, crypto: &crypto };
     let eap = Tools { memory: &Forgetful, random: &|out| SystemRandom.fill(out), tls: &tls };
     question.answer(Desk { keys: &keys, world, crypto: &crypto, eap })
 }

@@ -100,7 +100,7 @@ impl Papers {
         let crypto = provider();
         let keys = |name: &str| self.keys.get(name).cloned();
         let world = World { now, crls: &self.crls, answers: &self.answers, memory: &memory::Forgetful };
-        let tls = Maker { keys: &keys, world, crypto: &crypto };
+        let tls = Maker { keys: &keys, world, register: None, crypto: &crypto };
         // A key exchange may draw again.
         let random = Mutex::new(SeededRandom::new(3));
         question.answer(Desk {

@@ -162,8 +162,15 @@ fn whole(source: &Source) -> Place {
     (source.uri().to_owned(), Vec::new())
 }
 
-/// A place to ask, and who is judged when that is done.
-type Errand = (Source, Asked);
+/// A place to ask, and who waits for that.
+type Errand = (Source, Waits);
+
+enum Waits {
+    /// What is asked again then.
+    Question(Asked),
+    /// A thread.
+    Thread(SyncSender<()>),
+}
 
 /// The threads that ask.
 pub struct Fetcher {
@@ -190,42 +197,56 @@ impl Fetcher {
         self.lookups.begin(sought, asked)
     }
 
-    /// Asks at this place.
-    ///
-    /// # Errors
-    /// The question, when too many wait already.
+    /// Asks at this place; the question comes back later, or at once when too many wait already.
+    pub fn fetch(&self, source: Source, asked: Asked) -> Option<Asked> {
+        match self.hand(source, Waits::Question(asked)) {
+            Err(Waits::Question(asked)) => Some(asked),
+            _ => None,
+        }
+    }
+
+    /// Asks at this place, and waits until that is done. `false`: too many wait already.
+    pub fn fetch_now(&self, source: Source) -> bool {
+        let (tell, told) = sync_channel(1);
+        self.hand(source, Waits::Thread(tell)).is_ok() && told.recv().is_ok()
+    }
+
     #[allow(clippy::result_large_err)] // It goes on with what comes back.
-    pub fn fetch(&self, source: Source, asked: Asked) -> Result<(), Asked> {
-        let Some(name) = server(source.uri()).map(str::to_owned) else { return Err(asked) };
+    fn hand(&self, source: Source, waits: Waits) -> Result<(), Waits> {
+        let Some(name) = server(source.uri()).map(str::to_owned) else { return Err(waits) };
         let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
         if !servers.contains_key(&name) {
             if servers.len() >= MAX_SERVERS {
                 let why = format!("there are {MAX_SERVERS} certificate servers already");
                 self.library.put(&source, Err(Trouble { why, whole: true }), now());
-                return Err(asked);
+                return Err(waits);
             }
             let (errands, received) = sync_channel(MAX_WAITING);
             let (library, back, crypto) = (self.library.clone(), self.back.clone(), self.crypto);
             let begun = thread::Builder::new().name("revocation".into());
             if begun.spawn(move || serve(&received, &library, &back, &crypto)).is_err() {
-                return Err(asked);
+                return Err(waits);
             }
             servers.insert(name.clone(), errands);
         }
-        let Some(errands) = servers.get(&name) else { return Err(asked) };
-        errands.try_send((source, asked)).map_err(|error| match error {
-            TrySendError::Full((_, asked)) | TrySendError::Disconnected((_, asked)) => asked,
+        let Some(errands) = servers.get(&name) else { return Err(waits) };
+        errands.try_send((source, waits)).map_err(|error| match error {
+            TrySendError::Full((_, waits)) | TrySendError::Disconnected((_, waits)) => waits,
         })
     }
 }
 
 fn serve(errands: &Receiver<Errand>, library: &Library, back: &Sender<Asked>, crypto: &CryptoProvider) {
-    while let Ok((source, asked)) = errands.recv() {
+    while let Ok((source, waits)) = errands.recv() {
         // Those that waited behind the first find what it fetched, or that it failed.
         if library.next(&[vec![source.clone()]], now()).is_some() {
             library.put(&source, obtain(&source, crypto), now());
         }
-        if back.send(asked).is_err() {
+        let told = match waits {
+            Waits::Question(asked) => back.send(asked).is_ok(),
+            Waits::Thread(tell) => tell.send(()).is_ok(),
+        };
+        if !told {
             return;
         }
     }

@@ -226,8 +226,11 @@ impl Bench {
             let keys = |name: &str| papers.keys.get(name).cloned();
             let world = World { now: clerk::now(), crls: &papers.crls, answers: &[], memory: &memory::Forgetful };
             let random = |out: &mut [u8]| SystemRandom.fill(out);
-            let eap =
-                Tools { random: &random, memory: &Forgetful, tls: &Maker { keys: &keys, world, crypto: &crypto } };
+            let eap = Tools {
+                random: &random,
+                memory: &Forgetful,
+                tls: &Maker { keys: &keys, world, register: None, crypto: &crypto },
+            };
             let answer = question.answer(Desk { keys: &keys, world, crypto: &crypto, eap });
             self.core.answered(op, answer, self.now);
         }
