@@ -83,6 +83,10 @@ impl Register for Registry {
 mod tests {
     use std::sync::mpsc::channel;
 
+    use ravelin_eap::tls::TlsSide;
+    use ravelin_eap::{Client, Conversation, Method, Peer};
+    use ravelin_types::{Identity, Secret};
+
     use super::*;
 
     // Whatever a certificate server does, the threads that everybody needs do not wait for it.
@@ -101,6 +105,19 @@ mod tests {
         };
         let turns = TurnThreads::default();
         assert!(!turns.take(&asked()), "no turn of EAP");
+        let user = |method, trust| {
+            let tls = TlsSide { trust, ..TlsSide::default() };
+            let (user, password) = (Identity::Fqdn("carol".into()), Secret::default());
+            let conversation = Conversation::Peer(Peer::new(Client { user, methods: vec![method], password, tls }));
+            (OpId(1), Question::Converse { conversation: Box::new(conversation), heard: None }, Arc::default())
+        };
+        let believing = || Some(Arc::default());
+        assert!(!turns.take(&user(Method::Tls, None)), "nobody is judged");
+        assert!(!turns.take(&user(Method::MsChapV2, believing())), "nor without TLS");
+        assert!(turns.take(&user(Method::Tls, believing())));
+        turns.0.store(MAX_TURNS, Ordering::Relaxed);
+        assert!(!turns.take(&user(Method::Tls, believing())), "there is no room");
+        turns.0.store(0, Ordering::Relaxed);
         let (tell, told) = channel();
         let (known, wanted) = (registry.clone(), missing.clone());
         turns.ask(asked(), move |_| _ = tell.send([known.learn(&wanted), known.learn(&wanted)])).unwrap();
