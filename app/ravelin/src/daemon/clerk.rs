@@ -216,7 +216,7 @@ impl Front {
         while let Some(asked) = next() {
             let Some(asked) = self.enough(asked) else { continue };
             let goes_on = match token_threads::token(&asked) {
-                _ if self.turns.take(&asked) => self.give_a_thread(asked),
+                token if self.turns.take(&asked, token.is_some()) => self.give_a_thread(asked),
                 Some(token) => self.give_to(token, asked),
                 None => self.answerer.answer(asked),
             };

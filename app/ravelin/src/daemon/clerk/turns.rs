@@ -37,10 +37,11 @@ impl Drop for Place {
 }
 
 impl TurnThreads {
-    /// Whether the question is such a turn, and there is room for it.
-    pub fn take(&self, (_, question, _): &Asked) -> bool {
+    /// Whether the question is such a turn, and there is room for it: less where a token signs, which may never do so.
+    pub fn take(&self, (_, question, _): &Asked, by_token: bool) -> bool {
         let judges = matches!(question, Question::Converse { conversation, .. } if conversation.judges());
-        judges && self.0.load(Ordering::Relaxed) < MAX_TURNS
+        let room = if by_token { MAX_TURNS / 2 } else { MAX_TURNS };
+        judges && self.0.load(Ordering::Relaxed) < room
     }
 
     /// Has `serve` answer the question in a thread of its own.
@@ -104,7 +105,7 @@ mod tests {
             (OpId(1), Question::SignHash { credential, hash: Vec::new() }, Arc::default())
         };
         let turns = TurnThreads::default();
-        assert!(!turns.take(&asked()), "no turn of EAP");
+        assert!(!turns.take(&asked(), false), "no turn of EAP");
         let user = |method, trust| {
             let tls = TlsSide { trust, ..TlsSide::default() };
             let (user, password) = (Identity::Fqdn("carol".into()), Secret::default());
@@ -112,11 +113,15 @@ mod tests {
             (OpId(1), Question::Converse { conversation: Box::new(conversation), heard: None }, Arc::default())
         };
         let believing = || Some(Arc::default());
-        assert!(!turns.take(&user(Method::Tls, None)), "nobody is judged");
-        assert!(!turns.take(&user(Method::MsChapV2, believing())), "nor without TLS");
-        assert!(turns.take(&user(Method::Tls, believing())));
-        turns.0.store(MAX_TURNS, Ordering::Relaxed);
-        assert!(!turns.take(&user(Method::Tls, believing())), "there is no room");
+        assert!(!turns.take(&user(Method::Tls, None), false), "nobody is judged");
+        assert!(!turns.take(&user(Method::MsChapV2, believing()), false), "nor without TLS");
+        for (under_way, room, room_by_token) in
+            [(0, true, true), (MAX_TURNS / 2, true, false), (MAX_TURNS, false, false)]
+        {
+            turns.0.store(under_way, Ordering::Relaxed);
+            assert_eq!(turns.take(&user(Method::Tls, believing()), false), room);
+            assert_eq!(turns.take(&user(Method::Tls, believing()), true), room_by_token);
+        }
         turns.0.store(0, Ordering::Relaxed);
         let (tell, told) = channel();
         let (known, wanted) = (registry.clone(), missing.clone());
