@@ -1,12 +1,13 @@
 //! Whether the other side's certificates are believed and its signature is by their key: our own rules, for both roles.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use ravelin_crypto::CryptoProvider;
 use ravelin_pki::auth::{Refusal, Trust, World};
+use ravelin_pki::memory::{Memory, Seen};
 use ravelin_pki::ocsp::Answer;
-use ravelin_pki::{Certificate, Crl, Fault, Time, Usage, memory, path};
+use ravelin_pki::{Certificate, Crl, Fault, Time, Usage, path};
 use ravelin_types::Identity;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -22,6 +23,16 @@ const MAX_ASKED: usize = 16;
 
 /// The certificate of the other side once it was judged, or why it is not believed.
 pub(crate) type Found = Arc<OnceLock<Result<Certificate, Refusal>>>;
+
+/// What was verified in one judgement: to find out what is missing, the path is gone before it is judged.
+#[derive(Default)]
+struct Verified(Mutex<Seen>);
+
+impl Memory for Verified {
+    fn with(&self, act: &mut dyn FnMut(&mut Seen)) {
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
 
 pub(crate) struct Judge {
     trust: Arc<Trust>,
@@ -52,8 +63,9 @@ impl Judge {
 
     fn judge(&self, own: &CertificateDer<'_>, others: &[CertificateDer<'_>], usage: Usage) -> Result<(), Error> {
         let sent: Vec<&[u8]> = std::iter::once(own).chain(others).map(AsRef::as_ref).collect();
-        let learnt = self.register.as_ref().and_then(|register| self.learn(&sent, &**register));
-        let world = self.world(learnt.as_ref().unwrap_or(&self.known));
+        let verified = Verified::default();
+        let learnt = self.register.as_ref().and_then(|register| self.learn(&sent, &**register, &verified));
+        let world = self.world(learnt.as_ref().unwrap_or(&self.known), &verified);
         match self.trust.judge_tls(self.peer.as_ref(), &sent, usage, world, &self.crypto) {
             Ok(certificate) => {
                 let _ = self.found.set(Ok(certificate));
@@ -68,10 +80,10 @@ impl Judge {
     }
 
     /// What is known once nobody is left to ask about these certificates; `None`: nobody was asked.
-    fn learn(&self, sent: &[&[u8]], register: &dyn Register) -> Option<(Vec<Crl>, Vec<Answer>)> {
+    fn learn(&self, sent: &[&[u8]], register: &dyn Register, verified: &Verified) -> Option<(Vec<Crl>, Vec<Answer>)> {
         let mut learnt = None;
         for _ in 0..MAX_ASKED {
-            let world = self.world(learnt.as_ref().unwrap_or(&self.known));
+            let world = self.world(learnt.as_ref().unwrap_or(&self.known), verified);
             let missing = self.trust.sources_of(sent, world, &self.crypto);
             if missing.is_empty() || !register.learn(&missing) {
                 break;
@@ -81,8 +93,8 @@ impl Judge {
         learnt
     }
 
-    fn world<'a>(&self, (crls, answers): &'a (Vec<Crl>, Vec<Answer>)) -> World<'a> {
-        World { now: self.now, crls, answers, memory: &memory::Forgetful }
+    fn world<'a>(&self, (crls, answers): &'a (Vec<Crl>, Vec<Answer>), verified: &'a Verified) -> World<'a> {
+        World { now: self.now, crls, answers, memory: verified }
     }
 
     fn verify(
