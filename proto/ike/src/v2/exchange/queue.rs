@@ -123,7 +123,6 @@ impl Established {
         }
         reauthentication::due(&mut self, &ends, core);
         if self.authenticated.until.is_some_and(|at| at <= core.now) {
-            self.authenticated = Authenticated::default();
             self.close(DownReason::Expired);
         }
         if self.expire_at.is_some_and(|at| at <= core.now) {
@@ -397,7 +396,7 @@ impl Live for Established {
             return;
         }
         self.stage = Stage::Closing;
-        self.rekey_at = None;
+        (self.rekey_at, self.authenticated) = (None, Authenticated::default());
         // RFC 7296 §2.8: it is the last request on this IKE SA. What waits behind it ends with the SA.
         self.tasks.push_front(Task::new(What::Close(reason)));
     }

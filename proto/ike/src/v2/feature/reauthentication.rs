@@ -114,7 +114,7 @@ pub(crate) fn notify(authenticated: &Authenticated, now: Instant) -> Option<Payl
 
 /// Begins another IKE SA in the place of this one, if it is time. It goes once that stands.
 pub(crate) fn due(sa: &mut Established, ends: &Ends, core: &mut Core) {
-    if sa.authenticated.again.is_none_or(|at| at > core.now) || sa.stage != Stage::Active {
+    if sa.authenticated.again.is_none_or(|at| at > core.now) {
         return;
     }
     // Should that fail, it is tried again until the IKE SA ends.

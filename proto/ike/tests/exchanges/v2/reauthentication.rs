@@ -236,6 +236,25 @@ fn an_attempt_that_fails_leaves_the_old_ike_sa_in_use() {
     lab.assert_mirrored();
 }
 
+// The lab fails where a timer that has run is due again: a daemon would do nothing else until the peer is given up.
+#[test]
+fn an_ike_sa_that_waits_to_be_deleted_has_no_time_to_repeat_the_authentication() {
+    let mut lab = Lab::with(|a, _| a.remotes[0].extensions.reauth = Some(HOUR));
+    lab.establish();
+    let ike = lab.a.ike();
+    let at = ike.reauth_at.expect("a time").since(ike.created);
+    for _ in 0..at.as_secs() - 5 {
+        lab.sleep(Duration::from_secs(1));
+        lab.settle();
+    }
+    // Nobody answers.
+    lab.a.command(Command::TerminateIke(None));
+    for _ in 0..600 {
+        lab.a.sleep(Duration::from_secs(1));
+    }
+    assert_eq!((anew(&lab.a), lab.a.sas.len(), lab.a.endpoint.ike_sas().len()), (0, 0, 0));
+}
+
 /// B knows A's name; another host of that name, A's double, begins when A is there already.
 fn double(unique: Unique, first_contact: bool) -> (Lab, Host) {
     let mut lab = Lab::with(|_, b| {
