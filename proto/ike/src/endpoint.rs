@@ -289,14 +289,7 @@ impl Endpoint {
         } else if remote.initiate {
             gateways::begin(&remote, vec![want.for_all()], None, &mut self.core);
         } else {
-            let place = Place {
-                remote: Some(remote.name.clone()),
-                address: remote.remote,
-                policy: Some(want.policy),
-                exchange: "IKE_SA_INIT",
-            };
-            let ours = vec![String::from("accept only")];
-            self.core.failed(Error::NoAgreement(Disagreement::new(Part::Role, vec![], ours)).failure(place));
+            self.core.failed(gateways::accepts_only(&remote, Some(want.policy)));
         }
     }
 

@@ -14,12 +14,13 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use ravelin_types::policy::PolicyId;
 use ravelin_types::{HostName, IkeSpi, Instant};
 
 use crate::config::{IkeVersion, Remote};
 use crate::context::Core;
 use crate::error::{Disagreement, Error, Place, no_answer};
-use crate::explain::Part;
+use crate::explain::{Failure, Part};
 use crate::host_names::{self, HostNames, Waiting};
 use crate::limits;
 use crate::open::{Gateway, Reach};
@@ -194,6 +195,13 @@ fn nowhere(remote: &Remote, names: &[HostName], wants: &[Want], core: &mut Core)
         exchange: "IKE_SA_INIT",
     };
     core.failed(Error::NoAgreement(Disagreement::new(Part::Name, vec![], lines)).failure(place));
+}
+
+/// Nothing begins, for that is left to the peer.
+pub(crate) fn accepts_only(remote: &Remote, policy: Option<PolicyId>) -> Failure {
+    let place = Place { remote: Some(remote.name.clone()), address: remote.remote, policy, exchange: "IKE_SA_INIT" };
+    let ours = vec![String::from("accept only")];
+    Error::NoAgreement(Disagreement::new(Part::Role, vec![], ours)).failure(place)
 }
 
 /// The gateway of this attempt did not answer: the next one has its turn. `heard`: a failure was reported already.

@@ -124,6 +124,11 @@ pub(crate) fn due(sa: &mut Established, ends: &Ends, core: &mut Core) {
         return;
     }
     let Some(remote) = core.current(&sa.remote) else { return };
+    if !remote.initiate {
+        sa.authenticated.again = None;
+        core.failed(gateways::accepts_only(&remote, None));
+        return;
+    }
     let wants = wants(sa);
     if wants.is_empty() && remote.extensions.childless == Childless::Never {
         // RFC 7296 §1.2: such an IKE SA begins with a Child SA; without one there is nothing to go on with.
@@ -143,7 +148,7 @@ pub(crate) fn is_under_way(sa: &Established, spi: IkeSpi, core: &Core) -> bool {
 /// What it is made for.
 pub(crate) fn wants(sa: &Established) -> Vec<Want> {
     let mut wants: Vec<Want> = Vec::new();
-    sa.children.values().filter(|child| child.is_settled()).for_each(|child| wanted(child).add_to(&mut wants));
+    in_use(sa).for_each(|want| want.add_to(&mut wants));
     wants
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ravelin_ike::explain::Part;
 use ravelin_ike::output::DownReason;
 use ravelin_ike::{Command, Event, Unique};
 use ravelin_types::Spi;
@@ -64,6 +65,38 @@ fn it_is_done_on_demand() {
     // Once.
     run(&mut lab, 3700);
     assert_eq!(anew(&lab.a), 1);
+}
+
+// Whoever only accepts does not begin, and says so. The peer knows when it has to.
+#[test]
+fn who_only_accepts_does_not_begin_anew() {
+    let mut lab = Lab::with(|_, b| b.remotes[0].initiate = false);
+    lab.establish();
+    let before = lab.b.ike();
+    lab.b.command(Command::ReauthenticateIkeSa(before.spis.1));
+    run(&mut lab, 300);
+    assert_eq!((anew(&lab.b), ups(&lab.a), lab.b.ike().spis), (0, 1, before.spis));
+    let failures = lab.b.failures();
+    assert_eq!(failures.iter().map(|failure| failure.part).collect::<Vec<_>>(), [Part::Role]);
+    assert_eq!(failures[0].ours, ["accept only"]);
+}
+
+// Nor is an IKE SA without use whose Child SA is being rekeyed at that moment.
+#[test]
+fn a_child_sa_that_is_being_rekeyed_is_made_anew_too() {
+    let mut lab = Lab::up();
+    let (before, child) = (lab.a.ike(), lab.a.child());
+    lab.a.command(Command::RekeyChild(POLICY));
+    let request = lab.a.take();
+    assert_eq!(lab.a.child().state, "REKEYING");
+    lab.a.command(Command::ReauthenticateIkeSa(before.spis.0));
+    lab.a.sleep(Duration::ZERO);
+    lab.b.receive(&request);
+    run(&mut lab, 5);
+    assert_eq!((anew(&lab.a), ups(&lab.b)), (1, 2));
+    assert!(before.spis != lab.a.ike().spis && child.inbound != lab.a.child().inbound);
+    lab.assert_mirrored();
+    assert_eq!((lab.a.failures(), lab.b.failures()), (vec![], vec![]));
 }
 
 // What the peer sent on the old SA before it knew the new one still arrives, and so does what we did.
