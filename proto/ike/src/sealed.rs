@@ -43,9 +43,14 @@ impl Sealed {
         self
     }
 
+    /// Whether the transmission after `sent` others is in smaller fragments than the first.
+    pub(crate) fn is_smaller(&self, sent: u32) -> bool {
+        sent >= TRIES_OF_LARGE && !self.small.is_empty()
+    }
+
     /// The datagrams of the transmission after `sent` others.
     pub(crate) fn datagrams(&self, sent: u32) -> impl Iterator<Item = &Vec<u8>> {
-        let small = if sent >= TRIES_OF_LARGE { self.small.split_first() } else { None };
+        let small = if self.is_smaller(sent) { self.small.split_first() } else { None };
         let (first, rest) = small.unwrap_or((&self.first, &self.rest));
         core::iter::once(first).chain(rest)
     }

@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::limits;
 use crate::sealed::{LARGE, SMALL, Sealed};
 use crate::secrets::IkeSecrets;
-use crate::v2::feature::fragmentation::Reassemblies;
+use crate::v2::feature::fragmentation::{Fragments, Reassemblies};
 use crate::v2::feature::intermediate;
 use crate::v2::rules;
 
@@ -35,8 +35,8 @@ pub(crate) struct Protection {
     theirs: IkeCipher,
     /// As they are, for whoever asks to read along.
     keys: MessageKeys,
-    /// Whether both sides take fragments.
-    pub(crate) fragments: bool,
+    /// Where both sides take fragments: which.
+    pub(crate) fragments: Fragments,
     /// Of requests and of responses.
     parts: [Reassemblies; 2],
 }
@@ -47,7 +47,7 @@ impl Protection {
         let (from_initiator, from_responder) = keys.ciphers(algs)?;
         let (ours, theirs) =
             if initiator { (from_initiator, from_responder) } else { (from_responder, from_initiator) };
-        Ok(Protection { ours, theirs, keys, fragments: false, parts: Default::default() })
+        Ok(Protection { ours, theirs, keys, fragments: Fragments::None, parts: Default::default() })
     }
 
     /// The keys, of an IKE SA with these SPIs and algorithms.
@@ -85,11 +85,14 @@ impl Protection {
     fn seal_chains(&mut self, header: &Header, clear: &Chain, chain: &Chain, rng: &mut dyn SecureRandom) -> Sealed {
         let body_len = self.ours.body_len(chain.bytes().len());
         let len = Header::LEN + clear.bytes().len() + GENERIC_HEADER_LEN + body_len;
-        let small = match self.fragments && len > SMALL {
+        let small = match self.fragments.any() && len > SMALL {
             true => self.fragment(header, clear, chain, SMALL, rng),
             false => Vec::new(),
         };
-        if self.fragments && len > LARGE {
+        if self.fragments == Fragments::Small && !small.is_empty() {
+            return Sealed::fragments(small);
+        }
+        if self.fragments.any() && len > LARGE {
             let large = self.fragment(header, clear, chain, LARGE, rng);
             return Sealed::fragments(large).or(small);
         }
@@ -126,10 +129,17 @@ impl Protection {
     /// The bytes inside SK or SKF of what the peer sent.
     pub(crate) fn open(&self, datagram: &[u8], protected: &Protected) -> Result<Vec<u8>, Forged> {
         // RFC 7383 §2.4: not unless both sides said that they take them.
-        if protected.fragment.is_some() && !self.fragments {
+        if protected.fragment.is_some() && !self.fragments.any() {
             return Err(Forged);
         }
         self.theirs.open(datagram, protected.body_at)
+    }
+
+    /// A message leaves again, as the transmission after `sent` others.
+    pub(crate) fn sent_again(&mut self, message: &Sealed, sent: u32) {
+        if message.is_smaller(sent) {
+            self.fragments.narrow();
+        }
     }
 
     /// A message that is awaited, `inner` being what [`Protection::open`] gave of this datagram. `None` while fragments
@@ -142,6 +152,10 @@ impl Protection {
         inner: Vec<u8>,
         now: Instant,
     ) -> Option<Whole> {
+        // The last of them says nothing.
+        if protected.fragment.is_some_and(|part| part.number() < part.total()) && datagram.len() <= SMALL {
+            self.fragments.narrow();
+        }
         let head = || intermediate::received_head(datagram, protected.body_at, protected.fragment.is_some());
         // The head counts in IKE_INTERMEDIATE alone.
         let head = if header.exchange == ExchangeType::IKE_INTERMEDIATE { head() } else { Vec::new() };

@@ -93,7 +93,10 @@ impl Established {
                 Due::Later => {}
                 // RFC 9329 §7.1: the same request by TCP.
                 Due::Again(_, sent) if tries.is_some_and(|tries| sent >= tries) => in_vain = true,
-                Due::Again(message, sent) => core.send_again(&ends, message, sent),
+                Due::Again(message, sent) => {
+                    self.protection.sent_again(message, sent);
+                    core.send_again(&ends, message, sent);
+                }
                 Due::GiveUp => silent = true,
             }
         }

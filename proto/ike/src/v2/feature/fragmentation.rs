@@ -3,7 +3,8 @@
 //! 1. Both IKE_SA_INIT messages carry IKEV2_FRAGMENTATION_SUPPORTED. We always send it, and answer it.
 //! 2. A protected message longer than [`LARGE`](crate::sealed::LARGE) leaves as fragments of at most that. It is also made in fragments of at
 //!    most [`SMALL`](crate::sealed::SMALL), which are sent from the third transmission on: some path may take no more. The number of fragments
-//!    tells the receiver which set one belongs to (§2.5.2).
+//!    tells the receiver which set one belongs to (§2.5.2). Once small ones were sent, or the peer's are small (§2.5.1), all later messages
+//!    of the IKE SA and of those that follow it begin with them.
 //! 3. What arrives is verified part by part and kept until all are there. Only messages that are awaited are put
 //!    together, as many in each direction as the window has room for, within [`limits::FRAGMENTS`] each and
 //!    [`limits::REASSEMBLED`] in all.
@@ -20,6 +21,7 @@ use ravelin_types::Instant;
 use ravelin_wire::ike::header::{Header, PayloadType};
 use ravelin_wire::ike::v2::{Fragment, Notify, NotifyType, Payload};
 
+use crate::ike_sa::Ends;
 use crate::limits;
 use crate::v2::message::{Payloads, Whole};
 
@@ -29,8 +31,38 @@ pub(crate) fn notify() -> Payload {
 }
 
 /// Whether the peer of an IKE_SA_INIT message takes fragments.
-pub(crate) fn supported(payloads: &Payloads) -> bool {
+fn supported(payloads: &Payloads) -> bool {
     payloads.notify(NotifyType::IKEV2_FRAGMENTATION_SUPPORTED).is_some()
+}
+
+/// The fragments in which messages leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fragments {
+    /// None: the peer takes no fragments.
+    None,
+    /// Large ones, and small ones where these do not arrive.
+    Large,
+    /// Small ones.
+    Small,
+}
+
+impl Fragments {
+    /// What both sides of IKE_SA_INIT take, on this way. RFC 9329 §7.5: a stream needs none.
+    pub(crate) fn agreed(payloads: &Payloads, ends: &Ends) -> Self {
+        if ends.stream.is_none() && supported(payloads) { Fragments::Large } else { Fragments::None }
+    }
+
+    /// Whether there are any.
+    pub(crate) fn any(self) -> bool {
+        self != Fragments::None
+    }
+
+    /// The path takes no large ones, or the peer knows of one that does not.
+    pub(crate) fn narrow(&mut self) {
+        if self.any() {
+            *self = Fragments::Small;
+        }
+    }
 }
 
 /// The fragments of messages that are awaited in one direction, by message ID.

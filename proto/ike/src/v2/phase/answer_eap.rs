@@ -138,6 +138,7 @@ impl EapAnswered {
             let first = protected.fragment.is_none_or(|fragment| fragment.number() == 1);
             if let Some(response) = self.response.as_ref().filter(|_| first) {
                 self.repeated = self.repeated.saturating_add(1);
+                init.protection.sent_again(response, self.repeated);
                 core.send(datagram.way(), response, self.repeated);
             }
             return Some(self.keep(ends));

@@ -318,8 +318,7 @@ fn build(
     let seed = Skeyseed::initial(algs.prf, &shared, nonces);
     let (keys, messages) = seed.derive(&algs, nonces, ends.spi_i, ends.spi_r);
     let mut protection = Protection::new(messages, &algs, false).map_err(|_| missing)?;
-    // RFC 9329 §7.5: a stream needs none.
-    protection.fragments = ends.stream.is_none() && fragmentation::supported(payloads);
+    protection.fragments = fragmentation::Fragments::agreed(payloads, &ends);
 
     let number = payloads.sa()?.0.get(agreed.index).map_or(1, |offered| offered.number);
     let additional = agreed.transforms.iter().any(|transform| matches!(transform, Transform::AddKe(..)));
@@ -332,7 +331,7 @@ fn build(
     if traverses {
         answer.extend(nat::notifies(&core.crypto, ends.spis(), ends.local, ends.peer, encap));
     }
-    if protection.fragments {
+    if protection.fragments.any() {
         answer.push(fragmentation::notify());
     }
     let remotes = || candidates.iter().map(|remote| &**remote);

@@ -47,13 +47,13 @@ pub(super) fn build(
     let seed = Skeyseed::resumed(algs.prf, &session.keying.sk_d, nonces);
     let (keys, messages) = seed.derive(&algs, nonces, ends.spi_i, ends.spi_r);
     let mut protection = Protection::new(messages, &algs, false).map_err(|_| Error::Ticket)?;
-    protection.fragments = ends.stream.is_none() && fragmentation::supported(payloads);
+    protection.fragments = fragmentation::Fragments::agreed(payloads, &ends);
 
     let mut answer: Vec<Payload> = Nonce::new(nonce_r.clone()).map(Payload::Nonce).into_iter().collect();
     if traverses {
         answer.extend(nat::notifies(&core.crypto, ends.spis(), ends.local, ends.peer, remote.encap));
     }
-    if protection.fragments {
+    if protection.fragments.any() {
         answer.push(fragmentation::notify());
     }
     let candidates = vec![remote];

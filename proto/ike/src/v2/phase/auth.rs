@@ -297,7 +297,10 @@ impl AuthRequested {
     pub(crate) fn timer(mut self: Box<Self>, ends: Ends, core: &mut Core) -> Option<IkeSa> {
         match self.retry.due(core.now) {
             Due::Later => {}
-            Due::Again(message, sent) => core.send_again(&ends, message, sent),
+            Due::Again(message, sent) => {
+                self.init.protection.sent_again(message, sent);
+                core.send_again(&ends, message, sent);
+            }
             Due::GiveUp => {
                 self.abandon(core);
                 let (place, first) = (self.place(&ends), self.offer.as_ref().and_then(|offer| offer.want));

@@ -247,6 +247,7 @@ impl Established {
                     if protected.fragment.is_none_or(|fragment| fragment.number() == 1)
                         && let Some((response, times)) = self.window.repeat(header.message_id)
                     {
+                        self.protection.sent_again(response, times);
                         core.send(datagram.way(), response, times);
                     }
                     return Some(self.keep(ends));

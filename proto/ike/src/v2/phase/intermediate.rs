@@ -194,7 +194,10 @@ impl IntermediateRequested {
     pub(crate) fn timer(mut self: Box<Self>, ends: Ends, core: &mut Core) -> Option<IkeSa> {
         match self.retry.due(core.now) {
             Due::Later => {}
-            Due::Again(message, sent) => core.send_again(&ends, message, sent),
+            Due::Again(message, sent) => {
+                self.init.protection.sent_again(message, sent);
+                core.send_again(&ends, message, sent);
+            }
             Due::GiveUp => {
                 let place = self.place(&ends);
                 gateways::silent(&self.remote, (place, false), self.wants, ends.replaces, core);
@@ -284,6 +287,7 @@ impl InitAnswered {
         // RFC 7383 §2.6.1: one answer for all fragments of a request.
         if protected.fragment.is_none_or(|fragment| fragment.number() == 1) {
             answered.repeated = answered.repeated.saturating_add(1);
+            self.init.protection.sent_again(&answered.response, answered.repeated);
             core.send(datagram.way(), &answered.response, answered.repeated);
         }
     }

@@ -45,7 +45,7 @@ use crate::output::OpId;
 use crate::retry::{Due, Retry};
 use crate::sealed::Sealed;
 use crate::v2::feature::auth_methods::{self, Said};
-use crate::v2::feature::fragmentation;
+use crate::v2::feature::fragmentation::Fragments;
 use crate::v2::feature::intermediate;
 use crate::v2::feature::ppk::Ppking;
 use crate::v2::feature::resumption::Tickets;
@@ -433,7 +433,7 @@ impl InitRequested {
         };
         let (keys, messages) = seed.derive(&algs, nonces, ends.spi_i, spi_r);
         let mut protection = Protection::new(messages, &algs, true).map_err(|_| Error::NOT_BUILT_IN)?;
-        protection.fragments = ends.stream.is_none() && fragmentation::supported(payloads);
+        protection.fragments = Fragments::agreed(payloads, &ends);
 
         let unknown_local = ends.local.ip().is_unspecified();
         let mut ends = Ends { spi_r, local: datagram.local, peer: datagram.remote, ..ends.clone() };

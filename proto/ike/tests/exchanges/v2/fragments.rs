@@ -1,13 +1,17 @@
 //! RFC 7383: messages in fragments, both ways.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use ravelin_ike::config::{LocalAuth, RemoteAuth};
 use ravelin_ike::{Command, Config, Transmit};
+use ravelin_testkit::papers::{self, Kind};
 use ravelin_types::selector::TrafficSelector;
 use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v2::{Fragment, Message, NotifyType, Payload};
 
 use crate::lab::*;
+use crate::papers::{NAME_B, credential, give_key, trust};
 use crate::v2::peer::{Peer, notify};
 
 /// Selectors that make IKE_AUTH longer than a datagram should be.
@@ -95,42 +99,74 @@ fn fragments_come_in_any_order_and_more_than_once() {
     assert_eq!(numbers(&lab.b.sent), [(1, 2), (2, 2)]);
 }
 
+/// What a path takes that is no wider than IPv4 must have it.
+fn passes(message: &Transmit) -> bool {
+    message.data.len() + 32 <= 576
+}
+
+/// Lets both talk over a narrow path until A has done what it was told. How often A's clock ran.
+fn over_a_narrow_path(lab: &mut Lab, mut done: impl FnMut(&Host) -> bool) -> u32 {
+    for waits in 0..8 {
+        while !lab.a.sent.is_empty() || !lab.b.sent.is_empty() || lab.a.answer() || lab.b.answer() {
+            lab.a.sent.drain(..).filter(passes).for_each(|message| lab.b.receive(&message));
+            lab.b.sent.drain(..).filter(passes).for_each(|message| lab.a.receive(&message));
+        }
+        if done(&lab.a) {
+            return waits;
+        }
+        lab.a.sleep(Duration::from_secs(1 << waits));
+    }
+    panic!("{:?}", lab.a.failures());
+}
+
 // RFC 7383 §2.5.2: smaller ones are more, and replace what is there of the larger ones.
 #[test]
 fn where_large_fragments_do_not_pass_small_ones_do() {
-    let passes = |message: &Transmit| message.data.len() + 32 <= 576;
     let mut lab = asked();
-    let mut waits = 0;
-    while lab.b.sas.is_empty() {
-        let first = lab.a.take();
-        // One of the large ones comes through by chance.
-        if passes(&first) || waits == 0 && fragment(&first).unwrap().number() == 2 {
-            lab.b.receive(&first);
-        }
-        if lab.a.sent.is_empty() && lab.b.sas.is_empty() {
-            lab.a.sleep(Duration::from_secs(1 << waits));
-            waits += 1;
-        }
-    }
+    // One of the large ones comes through by chance.
+    lab.a.take();
+    lab.a_to_b();
+    let waits = over_a_narrow_path(&mut lab, |a| !a.children().is_empty());
+    // RFC 7383 §2.5.1: the responder goes by what it received, and its answer is small at once.
     assert_eq!(waits, 2, "two transmissions are large");
-    // The responder hears its own answer asked for until it sends it small as well.
-    let mut answered = false;
-    for _ in 0..4 {
-        while let Some(message) = lab.b.sent.pop_front() {
-            if passes(&message) {
-                lab.a.receive(&message);
-            }
-        }
-        answered = !lab.a.children().is_empty();
-        if answered {
-            break;
-        }
-        lab.a.sleep(Duration::from_secs(16));
-        while let Some(message) = lab.a.sent.pop_front() {
-            lab.b.receive(&message);
+    lab.assert_mirrored();
+}
+
+// RFC 7383 §2.5.1: what an exchange has shown holds for those that come.
+#[test]
+fn a_path_that_is_narrow_is_found_out_once() {
+    let mut lab = asked();
+    assert_eq!(over_a_narrow_path(&mut lab, |a| !a.children().is_empty()), 2);
+    for _ in 0..2 {
+        for from_a in [true, false] {
+            let (child, ike) = (lab.a.child().inbound, lab.a.ike().spis);
+            let host = if from_a { &mut lab.a } else { &mut lab.b };
+            host.command(Command::RekeyChild(POLICY));
+            assert!(host.sent.len() > 3 && host.sent.iter().all(passes));
+            assert_eq!(over_a_narrow_path(&mut lab, |a| a.child().inbound != child), 0);
+            let host = if from_a { &mut lab.a } else { &mut lab.b };
+            host.command(Command::RekeyIke("peer".into()));
+            assert_eq!(over_a_narrow_path(&mut lab, |a| a.ike().spis != ike), 0);
         }
     }
-    assert!(answered);
+    lab.assert_mirrored();
+}
+
+// A short request, and a long answer, which nobody but the responder can make smaller.
+#[test]
+fn an_answer_that_does_not_arrive_is_made_smaller() {
+    let root = papers::root("root", Kind::P256);
+    let (paper, other) = (root.peer("b", &[NAME_B], Kind::P256), papers::root("other", Kind::P256));
+    let mut lab = Lab::with(|a, b| {
+        a.remotes[0].remote_auth = RemoteAuth::Signature(Arc::new(trust(&[&root.der])));
+        b.remotes[0].local_auth = LocalAuth::Signature(credential(&paper, &[&other.der, &root.der]));
+    });
+    give_key(&mut lab.b, &paper);
+    lab.a.command(Command::Initiate(POLICY));
+    lab.a_to_b();
+    lab.b_to_a();
+    assert_eq!(lab.a.sent.iter().filter(|message| passes(message)).count(), 1);
+    assert_eq!(over_a_narrow_path(&mut lab, |a| !a.children().is_empty()), 2);
     lab.assert_mirrored();
 }
 
