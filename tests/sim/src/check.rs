@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use ravelin_ike::view::ChildSaView;
 use ravelin_types::dataplane::SaStatus;
 use ravelin_types::sa::{Direction, SaId, SaParams};
 use ravelin_types::selector::TrafficSelector;
@@ -12,14 +13,14 @@ use crate::scenario::Scenario;
 /// More Child SAs than this for one policy in one IKE SA mean that collisions leave SAs behind.
 const MAX_CHILDREN: usize = 3;
 
-/// Whether neither node is in the middle of something.
+/// Whether neither node is in the middle of something, which it is while what a peer made anew does not send yet (RFC 7296 §2.8).
 pub fn quiet(nodes: &[Node; 2]) -> bool {
     nodes.iter().all(|node| {
         let views = node.endpoint.ike_sas();
-        !views.is_empty()
-            && views
-                .iter()
-                .all(|ike| ike.state == "ESTABLISHED" && ike.children.iter().all(|child| child.state == "INSTALLED"))
+        let ids = node.engine.list().into_iter().map(|sa| sa.params.id());
+        let sending: BTreeSet<_> = ids.filter(|id| id.direction == Direction::Outbound).map(|id| id.spi).collect();
+        let rests = |child: &ChildSaView| child.state == "INSTALLED" && sending.contains(&child.outbound);
+        !views.is_empty() && views.iter().all(|ike| ike.state == "ESTABLISHED" && ike.children.iter().all(rests))
     })
 }
 

@@ -203,7 +203,11 @@ fn config(index: usize, scenario: &Scenario) -> Config {
         open: Default::default(),
         internal: Default::default(),
         if_ids: Default::default(),
-        extensions: Extensions { window: scenario.windows[index], ..Extensions::default() },
+        extensions: Extensions {
+            window: scenario.windows[index],
+            reauth: scenario.reauth[index],
+            ..Extensions::default()
+        },
     };
     let child = ChildPolicy {
         policy: policy(index, scenario),

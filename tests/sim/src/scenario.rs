@@ -32,6 +32,8 @@ pub struct Scenario {
     pub child_lifetime: [Lifetime; 2],
     /// Lifetime of IKE SAs at each node.
     pub ike_lifetime: [Duration; 2],
+    /// How long each node takes the other for who it is.
+    pub reauth: [Option<Duration>; 2],
     /// Silence after which a node asks whether the other is alive.
     pub liveness: Liveness,
     /// Packets in the anti-replay window.
@@ -68,6 +70,8 @@ pub enum Action {
     RekeyChild,
     /// Rekey IKE SAs.
     RekeyIke,
+    /// Make IKE SAs anew.
+    Reauthenticate,
     /// Delete Child SAs.
     TerminateChild,
     /// Delete IKE SAs.
@@ -126,6 +130,8 @@ impl Scenario {
         }
         let liveness = if seed % 4 == 2 { Liveness::Regular } else { Liveness::WhenSending };
         let faults_end = Duration::from_secs(rng.in_range(60..180));
+        let plan = plan(&mut rng, faults_end);
+        let reauth = |rng: &mut Rng| rng.chance(300).then(|| Duration::from_secs(rng.in_range(20..300)));
         Scenario {
             seed,
             mode,
@@ -137,10 +143,11 @@ impl Scenario {
             child_lifetime: [child_lifetime(&mut rng), child_lifetime(&mut rng)],
             ike_lifetime: [Duration::from_secs(rng.in_range(40..600)), Duration::from_secs(rng.in_range(40..600))],
             liveness: liveness(Duration::from_secs(rng.in_range(5..30))),
+            reauth: [reauth(&mut rng), reauth(&mut rng)],
             replay_window: *rng.pick(&[64, 256, 1024, 4096]),
             faults: faults(&mut rng),
             faults_end,
-            plan: plan(&mut rng, faults_end),
+            plan,
             traffic_interval: rng.in_range(100..1000),
             flows: if seed % 5 == 4 { 3 } else { 1 },
             idle_networks: if seed % 7 == 3 && mode == Mode::Tunnel { 60 } else { 0 },
@@ -239,7 +246,7 @@ fn nodes(rng: &mut Rng) -> [bool; 2] {
 }
 
 fn action(rng: &mut Rng) -> Action {
-    match rng.in_range(0..16) {
+    match rng.in_range(0..18) {
         0 | 1 => Action::Initiate,
         2..=5 => Action::RekeyChild,
         6..=9 => Action::RekeyIke,
@@ -247,7 +254,8 @@ fn action(rng: &mut Rng) -> Action {
         11 => Action::TerminateIke,
         12 => Action::CheckLiveness,
         13 => *rng.pick(&[Action::Restart, Action::Remap]),
-        14 => Action::Refuse(rng.millis(100..20_000)),
+        14 | 15 => Action::Reauthenticate,
+        16 => Action::Refuse(rng.millis(100..20_000)),
         _ => Action::Cut(rng.millis(100..60_000)),
     }
 }
@@ -271,6 +279,8 @@ mod tests {
         let scenarios: Vec<_> = (0..300).map(Scenario::new).collect();
         let happens = |wanted: fn(&Action) -> bool| scenarios.iter().flat_map(|s| &s.plan).any(|s| wanted(&s.what));
         assert!(happens(|a| *a == Action::RekeyChild) && happens(|a| *a == Action::RekeyIke));
+        assert!(happens(|a| *a == Action::Reauthenticate));
+        assert!(scenarios.iter().any(|s| s.reauth.iter().all(Option::is_some) && s.nat.is_none()));
         assert!(happens(|a| *a == Action::Restart) && happens(|a| matches!(a, Action::Refuse(_))));
         assert!(happens(|a| *a == Action::TerminateIke) && happens(|a| matches!(a, Action::Cut(_))));
         for mode in [Mode::Transport, Mode::Tunnel] {

@@ -69,6 +69,8 @@ pub struct Summary {
     pub child_rekeys: u32,
     /// Rekeys of IKE SAs.
     pub ike_rekeys: u32,
+    /// IKE SAs that were made in the place of others.
+    pub reauthentications: u32,
     /// IKE SAs that were established afresh.
     pub ike_ups: u32,
     /// SAs that sent.
@@ -220,7 +222,7 @@ impl World {
                         self.happen(due)?;
                     }
                 }
-                Next::Endpoint(node) => self.input(node, Input::Timer)?,
+                Next::Endpoint(node) => self.timer(node)?,
                 Next::Engine(node) => {
                     self.nodes[node].engine.tick(self.now);
                     self.collect(node)?;
@@ -339,6 +341,13 @@ impl World {
                 Action::RekeyIke => Command::RekeyIke(PEER.into()),
                 Action::TerminateChild => Command::TerminateChild(Some(POLICY)),
                 Action::TerminateIke => Command::TerminateIke(None),
+                Action::Reauthenticate => {
+                    for ike in self.nodes[node].endpoint.ike_sas() {
+                        let ours = if ike.initiator { ike.spis.0 } else { ike.spis.1 };
+                        self.input(node, Input::Command(Command::ReauthenticateIkeSa(ours)))?;
+                    }
+                    continue;
+                }
                 Action::CheckLiveness => Command::CheckLiveness(PEER.into()),
                 Action::Restart => {
                     let life = self.nodes[node].life + 1;
@@ -425,6 +434,15 @@ impl World {
         self.settle(node)
     }
 
+    /// What was due is done, or put off: it is not due again at once.
+    fn timer(&mut self, node: usize) -> Result<(), String> {
+        self.input(node, Input::Timer)?;
+        match self.nodes[node].deadline {
+            Some(at) if at <= self.now => Err(format!("node {node} was called at {at:?}, and is due again at once")),
+            _ => Ok(()),
+        }
+    }
+
     /// Carries out what the endpoint of a node wants, and tells it what its engine has to say, until both rest.
     fn settle(&mut self, index: usize) -> Result<(), String> {
         for _ in 0..MAX_AT_ONCE {
@@ -496,6 +514,7 @@ impl World {
         match event {
             Event::IkeUp { .. } => self.counts.ike_ups += 1,
             Event::IkeRekeyed { .. } => self.counts.ike_rekeys += 1,
+            Event::IkeReauthenticated { .. } => self.counts.reauthentications += 1,
             Event::ChildRekeyed { .. } => self.counts.child_rekeys += 1,
             Event::Failed(failure) if self.strict => {
                 return Err(format!("node {index} reports a failure on a good wire: {failure}"));
