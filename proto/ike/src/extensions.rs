@@ -163,7 +163,7 @@ pub enum Unique {
     No,
     /// The newest replaces the others.
     Replace,
-    /// Another is refused as long as there is one, unless it says that it is the only one.
+    /// Another is refused as long as there is one with another address or port of the peer, unless it says that it is the only one.
     Keep,
 }
 

@@ -59,7 +59,7 @@ pub struct ExtensionArgs {
     #[arg(long, value_name = "TIME", value_parser = quantity::duration)]
     over_time: Option<Duration>,
     /// IKE SAs of one identity: never (any number), no (one that says that it is the only one replaces the others), replace
-    /// (the newest replaces the others), keep (another is refused as long as there is one)
+    /// (the newest replaces the others), keep (another from elsewhere is refused as long as there is one)
     #[arg(long, value_name = "WORD", default_value = "no", value_parser = unique)]
     unique: Unique,
     /// Follow the peer when it sends us to another gateway with one of these addresses (RFC 5685), which must prove the same

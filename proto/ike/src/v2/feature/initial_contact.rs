@@ -1,7 +1,8 @@
 //! INITIAL_CONTACT: the sender holds no other IKE SA with us, so whatever we hold with it is left over from before a
 //! crash.
 //!
-//! What else an operator wants of peers with several IKE SAs is in [`Unique`].
+//! What else an operator wants of peers with several IKE SAs is in [`Unique`]. One that is begun where the peer is already is
+//! most likely to take the place of the one that is there (RFC 7296 §2.8.3), which goes on until traffic has gone over to it.
 //!
 //! We send it in the first IKE_AUTH request to a remote with which we have nothing else under way. We obey it for the
 //! same pair of authenticated identities alone, and only for IKE SAs begun before the one that brought it: one that
@@ -57,10 +58,10 @@ pub(crate) fn admit(
     }
     let only = payloads.notify(NotifyType::INITIAL_CONTACT).is_some();
     let others = others(ends, &remote.name, identities, core);
-    let active = |spi: &IkeSpi| core.table.get(*spi).is_some_and(IkeSa::is_active);
+    let stays = |sa: &IkeSa| sa.is_active() && sa.ends.peer != ends.peer;
     match (remote.extensions.unique, only) {
         (Unique::Never, _) | (Unique::No | Unique::Replace, false) => Ok(()),
-        (Unique::Keep, false) if !others.iter().any(active) => Ok(()),
+        (Unique::Keep, false) if !others.iter().any(|spi| core.table.get(*spi).is_some_and(stays)) => Ok(()),
         (Unique::Keep, false) => {
             let theirs = vec![identities.1.to_string()];
             let ours = vec!["the peer keeps the IKE SA that it has".into()];
@@ -80,8 +81,12 @@ pub(crate) fn admit(
 /// The IKE SA of `ends` stands: where it is to be the only one of the peer, the others are deleted.
 pub(crate) fn replace(ends: &Ends, remote: &Remote, identities: &(Identity, Identity), core: &mut Core) {
     if remote.extensions.unique == Unique::Replace && !remote.is_nobody() {
+        let overlap = core.now + limits::REAUTH_OVERLAP;
         for spi in others(ends, &remote.name, identities, core) {
-            core.with_ike(spi, |sa, _, _| sa.close(DownReason::Replaced));
+            core.with_ike(spi, |sa, old, _| match old.peer == ends.peer {
+                true => sa.close_at(DownReason::Replaced, overlap),
+                false => sa.close(DownReason::Replaced),
+            });
         }
     }
 }

@@ -41,11 +41,13 @@ pub(crate) struct Authenticated {
     pub(crate) until: Option<Instant>,
     /// What of that is only for one that is late.
     grace: Duration,
+    /// Whether the peer begins IKE SAs without a Child SA (RFC 6023).
+    childless: bool,
 }
 
 impl Authenticated {
     /// We began, and this came with the response.
-    pub(crate) fn initiator(remote: &Remote, payloads: &Payloads, core: &mut Core) -> Self {
+    pub(crate) fn initiator(remote: &Remote, payloads: &Payloads, childless: bool, core: &mut Core) -> Self {
         let time = remote.extensions.reauth;
         let grace = grace(remote);
         let mut own = Authenticated {
@@ -53,6 +55,7 @@ impl Authenticated {
             again: time.map(|time| core.now + core.jittered(time)),
             until: time.map(|time| core.now + time + grace),
             grace,
+            childless,
         };
         own.told(payloads, core);
         own
@@ -62,7 +65,7 @@ impl Authenticated {
     pub(crate) fn responder(remote: &Remote, core: &Core) -> Self {
         let grace = grace(remote);
         let until = remote.extensions.reauth.map(|time| core.now + time + grace);
-        Authenticated { began: false, again: None, until, grace }
+        Authenticated { began: false, again: None, until, grace, childless: false }
     }
 
     /// The same for a resumed IKE SA: the proof is as old as it was (RFC 5723 §5).
@@ -130,7 +133,8 @@ pub(crate) fn due(sa: &mut Established, ends: &Ends, core: &mut Core) {
         return;
     }
     let wants = wants(sa);
-    if wants.is_empty() && remote.extensions.childless == Childless::Never {
+    let childless = sa.authenticated.childless && remote.extensions.childless != Childless::Never;
+    if wants.is_empty() && !childless {
         // RFC 7296 §1.2: such an IKE SA begins with a Child SA; without one there is nothing to go on with.
         sa.close(DownReason::Expired);
         return;

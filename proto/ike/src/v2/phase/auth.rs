@@ -466,7 +466,8 @@ impl AuthRequested {
             window,
             core,
         );
-        established.authenticated = Authenticated::initiator(&established.remote, payloads, core).not_after(until);
+        let authenticated = Authenticated::initiator(&established.remote, payloads, init.childless, core);
+        established.authenticated = authenticated.not_after(until);
         established.learn(Some(payloads));
         established.announce(&ends, resumed, core);
         established.ticket = if established.remote.extensions.resumption { Ticket::Holds(None) } else { Ticket::None };

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ravelin_ike::explain::Part;
+use ravelin_ike::extensions::Childless;
 use ravelin_ike::output::DownReason;
 use ravelin_ike::{Command, Event, Unique};
 use ravelin_types::Spi;
@@ -337,5 +338,47 @@ fn the_policy_says_how_many_ike_sas_a_peer_may_have() {
             let failures = lab.b.failures();
             assert!(failures[0].to_string().contains("keeps the IKE SA that it has"), "{}", failures[0]);
         }
+    }
+}
+
+// Who proves himself anew is where he was, and begins the new IKE SA while the old one is there: that is nobody else.
+#[test]
+fn who_authenticates_anew_replaces_himself_whatever_the_policy() {
+    for unique in [Unique::Never, Unique::No, Unique::Replace, Unique::Keep] {
+        let mut lab = Lab::with(|_, b| b.remotes[0].extensions.unique = unique);
+        lab.establish();
+        lab.a.command(Command::ReauthenticateIkeSa(lab.a.ike().spis.0));
+        let mut both = false;
+        for _ in 0..20 {
+            lab.sleep(Duration::from_millis(100));
+            lab.settle();
+            // What is on its way on the old ones arrives on either side.
+            both |= [&lab.a, &lab.b].iter().all(|host| host.children().len() == 2);
+        }
+        assert!(both, "{unique:?}");
+        assert_eq!((anew(&lab.a), lab.a.sas.len(), lab.b.sas.len()), (1, 2, 2), "{unique:?}");
+        assert_eq!((lab.a.failures(), lab.b.failures()), (vec![], vec![]), "{unique:?}");
+        lab.assert_mirrored();
+    }
+}
+
+// With nothing to go on with it would begin an IKE SA without a Child SA, which not every peer takes.
+#[test]
+fn an_ike_sa_without_a_child_sa_is_made_anew_where_the_peer_takes_one() {
+    for (theirs, again) in [(Childless::Never, 0), (Childless::Allow, 1)] {
+        let mut lab = Lab::with(|a, b| {
+            a.remotes[0].extensions.childless = Childless::Prefer;
+            b.remotes[0].extensions.childless = theirs;
+        });
+        lab.establish();
+        lab.a.command(Command::TerminateChild(None));
+        lab.settle();
+        lab.a.command(Command::ReauthenticateIkeSa(lab.a.ike().spis.0));
+        for _ in 0..20 {
+            lab.sleep(Duration::from_millis(100));
+            lab.settle();
+        }
+        assert_eq!((anew(&lab.a), lab.a.endpoint.ike_sas().len()), (again, again), "{theirs:?}");
+        assert_eq!((lab.a.failures(), lab.b.failures()), (vec![], vec![]), "{theirs:?}");
     }
 }
