@@ -1,7 +1,7 @@
 //! Two hosts on virtual time: real IKE endpoints, real packet engines, and a wire that loses, repeats, delays, reorders
 //! and damages what it carries.
 //!
-//! One seed gives one run, to the byte. It decides the configuration, the faults and what operators do (`scenario.rs`);
+//! One seed gives one run, to the byte. It decides the configuration, the faults and what operators do (`scenario.rs`, `manners.rs`);
 //! nothing here reads a clock, opens a socket or draws other randomness. While faults last, invariants hold at every
 //! step (`ledger.rs`: nothing in the clear, nothing twice, nothing altered, no sequence number used again). When they
 //! end, the hosts have a while to recover; then `check.rs` says what must be up, and traffic must cross whole and in
@@ -17,6 +17,7 @@
 
 mod check;
 mod ledger;
+mod manners;
 mod nat;
 mod network;
 mod node;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ravelin_crypto::CryptoProvider;
 use ravelin_engine::{Engine, EngineConfig, HEADROOM, NoMatch, PacketBuf, TAILROOM, Verdict};
 use ravelin_ike::config::{IkeVersion, LocalAuth, RemoteAuth, Retransmission, Rounds};
-use ravelin_ike::{Answer, ChildPolicy, Command, Config, Endpoint, Extensions, Question, Remote};
+use ravelin_ike::{Answer, ChildPolicy, Command, Config, Endpoint, Question, Remote};
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp};
 use ravelin_types::options::{AggFrag, IpComp, SaOptions};
 use ravelin_types::pfp::Pfp;
@@ -16,10 +16,10 @@ use ravelin_types::policy::{Action, Domain, Mode, Policy, PolicyId, Protection, 
 use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::sa::SaId;
 use ravelin_types::selector::TrafficSelector;
-use ravelin_types::{Identity, Instant, Spi};
+use ravelin_types::{Identity, Instant, Secret, Spi};
 
 use crate::rng::Rng;
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, child_lifetime, ike_lifetime};
 
 /// The one policy of each node.
 pub const POLICY: PolicyId = PolicyId(1);
@@ -68,7 +68,9 @@ impl Node {
         Node {
             index,
             life,
-            endpoint: Endpoint::new(config, crypto, Box::new(rng.fork()), now),
+            // RFC 6290 §5: it outlives the node.
+            endpoint: Endpoint::new(config, crypto, Box::new(rng.fork()), now)
+                .with_crash_secret(Secret::new(vec![index as u8; 32])),
             engine,
             deadline: None,
             held: VecDeque::new(),
@@ -77,6 +79,17 @@ impl Node {
             seen: BTreeMap::new(),
             refused: BTreeSet::new(),
         }
+    }
+
+    /// Another configuration, with which the nodes come together as well.
+    pub fn reconfigured(&self, scenario: &Scenario, rng: &mut Rng) -> Command {
+        let mut config = config(self.index, scenario);
+        config.remotes[0].lifetime = ike_lifetime(rng);
+        config.remotes[0].extensions.reauth = rng.chance(300).then(|| ike_lifetime(rng));
+        if let Action::Protect(protection) = &mut config.policies[0].policy.action {
+            protection.lifetime = child_lifetime(rng);
+        }
+        Command::Configure(Arc::new(config))
     }
 
     /// The answer to a question about a key exchange; all have pre-shared keys, so there are no others.
@@ -203,11 +216,7 @@ fn config(index: usize, scenario: &Scenario) -> Config {
         open: Default::default(),
         internal: Default::default(),
         if_ids: Default::default(),
-        extensions: Extensions {
-            window: scenario.windows[index],
-            reauth: scenario.reauth[index],
-            ..Extensions::default()
-        },
+        extensions: scenario.extensions[index].clone(),
     };
     let child = ChildPolicy {
         policy: policy(index, scenario),

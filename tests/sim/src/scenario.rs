@@ -3,11 +3,13 @@
 use core::net::IpAddr;
 use core::time::Duration;
 
+use ravelin_ike::Extensions;
 use ravelin_ike::config::Liveness;
 use ravelin_types::lifetime::{Lifetime, Limits};
 use ravelin_types::policy::Mode;
 use ravelin_types::transform::{Additional, EncrId, IntegId, KeMethod, PrfId, SnId, Transform};
 
+use crate::manners::manners;
 use crate::network::Faults;
 use crate::rng::Rng;
 
@@ -32,8 +34,8 @@ pub struct Scenario {
     pub child_lifetime: [Lifetime; 2],
     /// Lifetime of IKE SAs at each node.
     pub ike_lifetime: [Duration; 2],
-    /// How long each node takes the other for who it is.
-    pub reauth: [Option<Duration>; 2],
+    /// What each node does beyond the plain protocol.
+    pub extensions: [Extensions; 2],
     /// Silence after which a node asks whether the other is alive.
     pub liveness: Liveness,
     /// Packets in the anti-replay window.
@@ -53,8 +55,6 @@ pub struct Scenario {
     pub idle_networks: u8,
     /// Octets of the longest IKE message that the wire carries.
     pub longest: Option<usize>,
-    /// Requests that each node takes at once.
-    pub windows: [u32; 2],
     /// Whether each node wants packets compressed.
     pub ipcomp: [bool; 2],
     /// Tunnel mode: who wants packets to share AGGFRAG payloads (RFC 9347). Where both do, an IPv4 path takes less than a packet.
@@ -80,6 +80,8 @@ pub enum Action {
     CheckLiveness,
     /// Lose all state and come up again.
     Restart,
+    /// Take another configuration: lifetimes.
+    Reload,
     /// The NAT forgets its maps.
     Remap,
     /// The data plane refuses new SAs for a while.
@@ -131,7 +133,8 @@ impl Scenario {
         let liveness = if seed % 4 == 2 { Liveness::Regular } else { Liveness::WhenSending };
         let faults_end = Duration::from_secs(rng.in_range(60..180));
         let plan = plan(&mut rng, faults_end);
-        let reauth = |rng: &mut Rng| rng.chance(300).then(|| Duration::from_secs(rng.in_range(20..300)));
+        let windows = [[1, 1], [4, 4], [1, 8], [8, 2]][(seed % 4) as usize];
+        let extensions = manners(&mut rng, windows);
         Scenario {
             seed,
             mode,
@@ -141,9 +144,9 @@ impl Scenario {
             ike,
             esp,
             child_lifetime: [child_lifetime(&mut rng), child_lifetime(&mut rng)],
-            ike_lifetime: [Duration::from_secs(rng.in_range(40..600)), Duration::from_secs(rng.in_range(40..600))],
+            ike_lifetime: [ike_lifetime(&mut rng), ike_lifetime(&mut rng)],
             liveness: liveness(Duration::from_secs(rng.in_range(5..30))),
-            reauth: [reauth(&mut rng), reauth(&mut rng)],
+            extensions,
             replay_window: *rng.pick(&[64, 256, 1024, 4096]),
             faults: faults(&mut rng),
             faults_end,
@@ -151,7 +154,6 @@ impl Scenario {
             traffic_interval: rng.in_range(100..1000),
             flows: if seed % 5 == 4 { 3 } else { 1 },
             idle_networks: if seed % 7 == 3 && mode == Mode::Tunnel { 60 } else { 0 },
-            windows: [[1, 1], [4, 4], [1, 8], [8, 2]][(seed % 4) as usize],
             ipcomp,
             aggfrag: match (mode, ipcomp) {
                 (Mode::Tunnel, [false, false]) => [[true, true], [true, true], [true, false]][(seed / 8 % 3) as usize],
@@ -209,7 +211,8 @@ fn encryption(rng: &mut Rng) -> Vec<Transform> {
     }
 }
 
-fn child_lifetime(rng: &mut Rng) -> Lifetime {
+/// Of a Child SA.
+pub fn child_lifetime(rng: &mut Rng) -> Lifetime {
     let soft = rng.in_range(15..300);
     let packets = rng.chance(300).then(|| rng.in_range(50..500));
     Lifetime {
@@ -218,6 +221,11 @@ fn child_lifetime(rng: &mut Rng) -> Lifetime {
         hard: Limits { time: Some(Duration::from_secs(soft + 60)), bytes: None, packets: packets.map(|n| n * 4) },
         idle: None,
     }
+}
+
+/// Of an IKE SA.
+pub fn ike_lifetime(rng: &mut Rng) -> Duration {
+    Duration::from_secs(rng.in_range(40..600))
 }
 
 fn faults(rng: &mut Rng) -> Faults {
@@ -246,7 +254,7 @@ fn nodes(rng: &mut Rng) -> [bool; 2] {
 }
 
 fn action(rng: &mut Rng) -> Action {
-    match rng.in_range(0..18) {
+    match rng.in_range(0..19) {
         0 | 1 => Action::Initiate,
         2..=5 => Action::RekeyChild,
         6..=9 => Action::RekeyIke,
@@ -255,7 +263,8 @@ fn action(rng: &mut Rng) -> Action {
         12 => Action::CheckLiveness,
         13 => *rng.pick(&[Action::Restart, Action::Remap]),
         14 | 15 => Action::Reauthenticate,
-        16 => Action::Refuse(rng.millis(100..20_000)),
+        16 => Action::Reload,
+        17 => Action::Refuse(rng.millis(100..20_000)),
         _ => Action::Cut(rng.millis(100..60_000)),
     }
 }
@@ -280,7 +289,7 @@ mod tests {
         let happens = |wanted: fn(&Action) -> bool| scenarios.iter().flat_map(|s| &s.plan).any(|s| wanted(&s.what));
         assert!(happens(|a| *a == Action::RekeyChild) && happens(|a| *a == Action::RekeyIke));
         assert!(happens(|a| *a == Action::Reauthenticate));
-        assert!(scenarios.iter().any(|s| s.reauth.iter().all(Option::is_some) && s.nat.is_none()));
+        assert!(scenarios.iter().any(|s| s.extensions.iter().all(|own| own.reauth.is_some()) && s.nat.is_none()));
         assert!(happens(|a| *a == Action::Restart) && happens(|a| matches!(a, Action::Refuse(_))));
         assert!(happens(|a| *a == Action::TerminateIke) && happens(|a| matches!(a, Action::Cut(_))));
         for mode in [Mode::Transport, Mode::Tunnel] {

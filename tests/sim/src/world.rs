@@ -73,6 +73,8 @@ pub struct Summary {
     pub reauthentications: u32,
     /// IKE SAs that were established afresh.
     pub ike_ups: u32,
+    /// Those of them that went on with a ticket.
+    pub resumptions: u32,
     /// SAs that sent.
     pub senders: usize,
 }
@@ -355,6 +357,7 @@ impl World {
                     self.settle(node)?;
                     continue;
                 }
+                Action::Reload => self.nodes[node].reconfigured(&self.scenario, &mut self.rng),
                 Action::Refuse(time) => {
                     self.nodes[node].refuse_until = self.now + time;
                     continue;
@@ -512,7 +515,10 @@ impl World {
     fn event(&mut self, index: usize, event: Event) -> Result<(), String> {
         self.line(format_args!("node {index} event: {event:?}"));
         match event {
-            Event::IkeUp { .. } => self.counts.ike_ups += 1,
+            Event::IkeUp { resumed, .. } => {
+                self.counts.ike_ups += 1;
+                self.counts.resumptions += u32::from(resumed);
+            }
             Event::IkeRekeyed { .. } => self.counts.ike_rekeys += 1,
             Event::IkeReauthenticated { .. } => self.counts.reauthentications += 1,
             Event::ChildRekeyed { .. } => self.counts.child_rekeys += 1,

@@ -15,7 +15,7 @@ fn each_of_many_flows_has_a_pair_of_its_own() {
         // Nothing comes in the place of another: each SA that sends is one of the first.
         scenario.child_lifetime = Default::default();
         scenario.ike_lifetime = [Duration::from_secs(100_000); 2];
-        scenario.reauth = [None; 2];
+        scenario.extensions = Default::default();
         let summary = run(scenario, Sabotage::None, false).unwrap_or_else(|failure| panic!("\n{failure}"));
         // The run itself fails when a packet is on the SA of another flow. Both ends may begin at once, and then there
         // are two pairs for a flow.
