@@ -128,6 +128,7 @@ impl Children {
         };
         self.0.values().any(|other| {
             other.is_settled()
+                && other.sends()
                 && other.policy.policy.id == child.policy.policy.id
                 && other.terms.serves_the_same(&child.terms)
                 && rank(other) > rank(child)

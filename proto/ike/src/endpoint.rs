@@ -244,7 +244,7 @@ impl Endpoint {
         match event {
             DataPlaneEvent::Acquire { policy, flow, processor } => self.want(policy, Some(flow), processor),
             DataPlaneEvent::SoftExpire(id) | DataPlaneEvent::Lost(id) => {
-                self.core.with_child(id, |sa, _, inbound, _| sa.child_aged(inbound));
+                self.core.with_child(id, |sa, _, inbound, core| sa.child_aged(inbound, core));
             }
             DataPlaneEvent::HardExpire(id) => {
                 self.core.with_child(id, |sa, _, inbound, _| sa.delete_child(inbound, DownReason::Expired));

@@ -76,11 +76,14 @@ pub(crate) trait Live {
     fn go_on(self: Box<Self>, ends: Ends, core: &mut Core) -> Option<IkeSa>;
 
     /// A Child SA passed a soft limit: it is rekeyed, or deleted if it is one too many.
-    fn child_aged(&mut self, inbound: Spi) {
-        match self.children().is_redundant(inbound) {
-            true => self.delete_child(inbound, DownReason::Replaced),
-            false => self.rekey_child(inbound),
+    fn child_aged(&mut self, inbound: Spi, core: &mut Core) {
+        if !self.children().is_redundant(inbound) {
+            return self.rekey_child(inbound);
         }
+        if let Some(child) = self.children_mut().get_mut(&inbound) {
+            child.stop(core);
+        }
+        self.delete_child(inbound, DownReason::Replaced);
     }
 }
 

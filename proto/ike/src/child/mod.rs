@@ -64,6 +64,16 @@ pub(crate) enum Proof {
     Missing,
 }
 
+/// Where the outbound half is.
+enum Sending {
+    /// It waits to be used; this installs it.
+    Waits(Box<DataPlaneOp>),
+    /// In the data plane.
+    Installed,
+    /// Gone: another Child SA sends.
+    Over,
+}
+
 /// What both sides agreed on, as this side sees it.
 #[derive(Clone, Debug)]
 pub(crate) struct Terms {
@@ -148,8 +158,7 @@ pub(crate) struct ChildSa {
     /// Numbers that no packet of ours has had (RFC 6311).
     skipped: u64,
     held: Held,
-    /// What installs the outbound half, while that waits to be used.
-    waiting: Option<Box<DataPlaneOp>>,
+    sending: Sending,
 }
 
 impl ChildSa {
@@ -247,7 +256,7 @@ impl ChildSa {
             idle_out: None,
             skipped: 0,
             held: Held { if_ids, marks },
-            waiting: Some(Box::new(DataPlaneOp::AddSa(sending))),
+            sending: Sending::Waits(Box::new(DataPlaneOp::AddSa(sending))),
         };
         if send {
             child.send(core);
@@ -257,14 +266,26 @@ impl ChildSa {
 
     /// Installs the outbound half if it waits: from now on this Child SA sends.
     pub(crate) fn send(&mut self, core: &mut Core) {
-        if let Some(op) = self.waiting.take() {
-            core.apply(op);
+        self.sending = match core::mem::replace(&mut self.sending, Sending::Over) {
+            Sending::Waits(op) => {
+                core.apply(op);
+                Sending::Installed
+            }
+            other => other,
+        };
+    }
+
+    /// Removes the outbound half, for another Child SA sends: the peer will have it no longer once it is asked to delete it.
+    pub(crate) fn stop(&mut self, core: &mut Core) {
+        if self.sends() {
+            core.apply(DataPlaneOp::DeleteSa(self.outbound_id()));
+            self.sending = Sending::Over;
         }
     }
 
     /// Whether the outbound half is installed.
     pub(crate) fn sends(&self) -> bool {
-        self.waiting.is_none()
+        matches!(self.sending, Sending::Installed)
     }
 
     /// Packets that are sent on it have numbers so much higher from now on, for a peer that is a cluster. Its SPI when there is to be
@@ -310,9 +331,14 @@ impl ChildSa {
         core.table.note_outbound(self.outbound_id(), self.inbound);
         let swapped = encap.map(swapped);
         core.apply(DataPlaneOp::MoveSa { id: inbound, src: peer, dst: local, encap: swapped });
-        match self.waiting.as_deref_mut() {
-            Some(DataPlaneOp::AddSa(params)) => (params.src, params.dst, params.encap) = (local, peer, encap),
-            _ => core.apply(DataPlaneOp::MoveSa { id: outbound, src: local, dst: peer, encap }),
+        match &mut self.sending {
+            Sending::Waits(op) => {
+                if let DataPlaneOp::AddSa(params) = &mut **op {
+                    (params.src, params.dst, params.encap) = (local, peer, encap);
+                }
+            }
+            Sending::Installed => core.apply(DataPlaneOp::MoveSa { id: outbound, src: local, dst: peer, encap }),
+            Sending::Over => {}
         }
     }
 

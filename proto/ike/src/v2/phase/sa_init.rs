@@ -433,7 +433,7 @@ impl InitRequested {
         };
         let (keys, messages) = seed.derive(&algs, nonces, ends.spi_i, spi_r);
         let mut protection = Protection::new(messages, &algs, true).map_err(|_| Error::NOT_BUILT_IN)?;
-        protection.fragments = Fragments::agreed(payloads, &ends);
+        protection.fragments = Fragments::agreed(payloads, ends);
 
         let unknown_local = ends.local.ip().is_unspecified();
         let mut ends = Ends { spi_r, local: datagram.local, peer: datagram.remote, ..ends.clone() };

@@ -385,8 +385,8 @@ fn a_child_sa_whose_answer_is_still_on_its_way_is_not_found_later() {
     assert_one_child(&lab);
 }
 
-#[test]
-fn of_two_child_sas_for_the_same_traffic_the_same_one_survives_on_both_sides() {
+/// Two Child SAs for the same traffic.
+fn twice() -> Lab {
     let mut lab = Lab::up();
     lab.a.command(Command::TerminateChild(None));
     lab.settle();
@@ -395,6 +395,12 @@ fn of_two_child_sas_for_the_same_traffic_the_same_one_survives_on_both_sides() {
     lab.b.command(Command::Initiate(POLICY));
     lab.settle();
     assert_eq!((spis(&lab.a).len(), spis(&lab.b).len()), (2, 2));
+    lab
+}
+
+#[test]
+fn of_two_child_sas_for_the_same_traffic_the_same_one_survives_on_both_sides() {
+    let mut lab = twice();
     // Every SA of either side reaches its soft limit within the same instant.
     for host in [&mut lab.a, &mut lab.b] {
         for child in host.children() {
@@ -407,4 +413,24 @@ fn of_two_child_sas_for_the_same_traffic_the_same_one_survives_on_both_sides() {
     lab.settle();
     assert_one_child(&lab);
     assert_eq!((lab.a.failures(), lab.b.failures()), (vec![], vec![]));
+}
+
+// RFC 7296 §1.4.1: the peer closes its half when it is asked to; what is still sent on ours is for nobody. What the peer sent
+// before still arrives.
+#[test]
+fn nothing_is_sent_on_a_child_sa_that_is_deleted_as_one_too_many() {
+    let mut lab = twice();
+    let children = lab.a.children();
+    for child in &children {
+        let id = lab.a.sa(Inbound, child.inbound).id();
+        lab.a.event(DataPlaneEvent::SoftExpire(id));
+    }
+    let deleted = lab.a.children().into_iter().find(|child| child.state == "DELETING").expect("one is too many");
+    assert!(lab.a.has(Inbound, deleted.inbound) && !lab.a.has(Outbound, deleted.outbound));
+    assert_eq!(lab.a.sas.len(), 3);
+    lab.settle();
+    lab.sleep(2 * limits::TEMPORARY_FAILURE_WAIT);
+    lab.settle();
+    assert!(!lab.a.has(Inbound, deleted.inbound));
+    assert_one_child(&lab);
 }
