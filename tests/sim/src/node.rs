@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ravelin_crypto::CryptoProvider;
 use ravelin_engine::{Engine, EngineConfig, HEADROOM, NoMatch, PacketBuf, TAILROOM, Verdict};
 use ravelin_ike::config::{IkeVersion, LocalAuth, RemoteAuth, Retransmission, Rounds};
-use ravelin_ike::{Answer, ChildPolicy, Command, Config, Endpoint, Question, Remote};
+use ravelin_ike::{Answer, ChildPolicy, Command, Config, Endpoint, HostAddresses, Question, Remote};
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp};
 use ravelin_types::options::{AggFrag, IpComp, SaOptions};
 use ravelin_types::pfp::Pfp;
@@ -79,6 +79,12 @@ impl Node {
             seen: BTreeMap::new(),
             refused: BTreeSet::new(),
         }
+    }
+
+    /// Where the node is now, as MOBIKE needs it.
+    pub fn addresses(at: IpAddr, peers: impl IntoIterator<Item = IpAddr>) -> Command {
+        let sources = peers.into_iter().map(|peer| (peer, at)).collect();
+        Command::Addresses(HostAddresses { addresses: vec![at], sources })
     }
 
     /// Another configuration, with which the nodes come together as well.
@@ -192,8 +198,9 @@ fn config(index: usize, scenario: &Scenario) -> Config {
     let remote = Remote {
         name: PEER.into(),
         version: IkeVersion::V2,
-        local: Some(local),
-        source: None,
+        // Who moves leaves it open.
+        local: scenario.elsewhere.is_none().then_some(local),
+        source: scenario.elsewhere.map(|_| local),
         remote,
         local_id: identity(index),
         remote_id: identity(1 - index),

@@ -22,6 +22,8 @@ pub struct Scenario {
     pub mode: Mode,
     /// Address of each node on the wire.
     pub hosts: [IpAddr; 2],
+    /// Where node 0 is when it is not at home, if both have MOBIKE.
+    pub elsewhere: Option<IpAddr>,
     /// The address of a NAT in front of node 0, if there is one.
     pub nat: Option<IpAddr>,
     /// Tunnel mode: the address of the traffic behind each node.
@@ -82,6 +84,8 @@ pub enum Action {
     Restart,
     /// Take another configuration: lifetimes.
     Reload,
+    /// Node 0 goes to its other address, whichever that is: the one that it leaves is nobody's.
+    Move,
     /// The NAT forgets its maps.
     Remap,
     /// The data plane refuses new SAs for a while.
@@ -134,11 +138,15 @@ impl Scenario {
         let faults_end = Duration::from_secs(rng.in_range(60..180));
         let plan = plan(&mut rng, faults_end);
         let windows = [[1, 1], [4, 4], [1, 8], [8, 2]][(seed % 4) as usize];
-        let extensions = manners(&mut rng, windows);
+        let mut extensions = manners(&mut rng, windows);
+        let mobile = nat.is_none() && mode == Mode::Tunnel && rng.chance(500);
+        extensions.iter_mut().for_each(|own| own.mobike = mobile);
+        let elsewhere = mobile.then(|| ip(if hosts[0].is_ipv4() { V4_ELSEWHERE } else { V6_ELSEWHERE }));
         Scenario {
             seed,
             mode,
             hosts,
+            elsewhere,
             nat,
             inner,
             ike,
@@ -181,6 +189,8 @@ impl Scenario {
 
 const V4_HOSTS: [&str; 2] = ["192.0.2.1", "192.0.2.2"];
 const V6_HOSTS: [&str; 2] = ["2001:db8::1", "2001:db8::2"];
+const V4_ELSEWHERE: &str = "192.0.2.3";
+const V6_ELSEWHERE: &str = "2001:db8::3";
 const V4_INNER: [&str; 2] = ["10.1.0.5", "10.2.0.5"];
 const NAT: &str = "198.51.100.1";
 const V6_INNER: [&str; 2] = ["fd01::5", "fd02::5"];
@@ -254,7 +264,7 @@ fn nodes(rng: &mut Rng) -> [bool; 2] {
 }
 
 fn action(rng: &mut Rng) -> Action {
-    match rng.in_range(0..19) {
+    match rng.in_range(0..21) {
         0 | 1 => Action::Initiate,
         2..=5 => Action::RekeyChild,
         6..=9 => Action::RekeyIke,
@@ -264,7 +274,8 @@ fn action(rng: &mut Rng) -> Action {
         13 => *rng.pick(&[Action::Restart, Action::Remap]),
         14 | 15 => Action::Reauthenticate,
         16 => Action::Reload,
-        17 => Action::Refuse(rng.millis(100..20_000)),
+        17 | 18 => Action::Move,
+        19 => Action::Refuse(rng.millis(100..20_000)),
         _ => Action::Cut(rng.millis(100..60_000)),
     }
 }
@@ -289,6 +300,7 @@ mod tests {
         let happens = |wanted: fn(&Action) -> bool| scenarios.iter().flat_map(|s| &s.plan).any(|s| wanted(&s.what));
         assert!(happens(|a| *a == Action::RekeyChild) && happens(|a| *a == Action::RekeyIke));
         assert!(happens(|a| *a == Action::Reauthenticate));
+        assert!(scenarios.iter().any(|s| s.elsewhere.is_some() && s.plan.iter().any(|s| s.what == Action::Move)));
         assert!(scenarios.iter().any(|s| s.extensions.iter().all(|own| own.reauth.is_some()) && s.nat.is_none()));
         assert!(happens(|a| *a == Action::Restart) && happens(|a| matches!(a, Action::Refuse(_))));
         assert!(happens(|a| *a == Action::TerminateIke) && happens(|a| matches!(a, Action::Cut(_))));

@@ -1,6 +1,7 @@
 //! The run: takes the next thing that happens, lets it happen, and checks.
 
 use core::fmt;
+use core::net::IpAddr;
 use core::time::Duration;
 use std::collections::BTreeMap;
 
@@ -75,6 +76,8 @@ pub struct Summary {
     pub ike_ups: u32,
     /// Those of them that went on with a ticket.
     pub resumptions: u32,
+    /// IKE SAs that followed a node.
+    pub moves: u32,
     /// SAs that sent.
     pub senders: usize,
 }
@@ -111,6 +114,8 @@ pub struct World {
     now: Instant,
     rng: Rng,
     nodes: [Node; 2],
+    /// Where each node is.
+    at: [IpAddr; 2],
     network: Network,
     nat: Option<Nat>,
     ledger: Ledger,
@@ -142,6 +147,7 @@ impl World {
         trace.line(now, format_args!("{scenario:?}"));
         let mut world = World {
             network: Network::new(rng.fork(), scenario.faults.clone()),
+            at: scenario.hosts,
             nat: scenario.nat.map(|outside| Nat::new(scenario.hosts[0], outside)),
             nodes,
             now,
@@ -168,6 +174,8 @@ impl World {
     }
 
     fn run(&mut self, sabotage: Sabotage) -> Result<(), String> {
+        self.place(0)?;
+        self.place(1)?;
         self.run_until(Instant::ZERO + self.scenario.faults_end)?;
         self.line(format_args!("the wire is good from here on"));
         self.network.set_faults(Faults::none());
@@ -175,6 +183,8 @@ impl World {
         for node in &mut self.nodes {
             node.refuse_until = Instant::ZERO;
         }
+        self.at = self.scenario.hosts;
+        self.place(0)?;
         self.run_until(self.now + RECOVERY)?;
         self.line(format_args!("the hosts have had their time"));
         self.strict = true;
@@ -257,8 +267,10 @@ impl World {
             },
             None => frame,
         };
-        let Some(node) = self.scenario.hosts.iter().position(|host| *host == frame.destination()) else {
-            return Err(format!("a frame was sent to {}, which is nobody", frame.destination()));
+        let to = frame.destination();
+        let Some(node) = self.at.iter().position(|host| *host == to) else {
+            let known = self.scenario.hosts.into_iter().chain(self.scenario.elsewhere).any(|host| host == to);
+            return if known { Ok(()) } else { Err(format!("a frame was sent to {to}, which is nobody")) };
         };
         match frame {
             Frame::Ike { from, to, data } => self.input(
@@ -354,12 +366,20 @@ impl World {
                 Action::Restart => {
                     let life = self.nodes[node].life + 1;
                     self.nodes[node] = Node::new(node, life, &self.scenario, &mut self.rng, self.now);
-                    self.settle(node)?;
+                    self.place(node)?;
                     continue;
                 }
                 Action::Reload => self.nodes[node].reconfigured(&self.scenario, &mut self.rng),
                 Action::Refuse(time) => {
                     self.nodes[node].refuse_until = self.now + time;
+                    continue;
+                }
+                Action::Move => {
+                    if let Some(elsewhere) = self.scenario.elsewhere {
+                        let home = self.scenario.hosts[0];
+                        self.at[0] = if self.at[0] == home { elsewhere } else { home };
+                        self.place(0)?;
+                    }
                     continue;
                 }
                 Action::Remap => {
@@ -374,6 +394,12 @@ impl World {
             self.input(node, Input::Command(command))?;
         }
         Ok(())
+    }
+
+    /// Tells a node where it is.
+    fn place(&mut self, node: usize) -> Result<(), String> {
+        let peers = self.scenario.hosts.into_iter().chain(self.scenario.elsewhere);
+        self.input(node, Input::Command(Node::addresses(self.at[node], peers)))
     }
 
     fn send_packet(&mut self, node: usize) -> Result<(), String> {
@@ -415,6 +441,9 @@ impl World {
     fn on_the_wire(&mut self, node: usize, flow: u16, outer: Outer, packet: Vec<u8>) -> Result<(), String> {
         self.ledger.on_the_wire(node, self.nodes[node].life, flow, &packet)?;
         self.trace.bytes(&packet);
+        if outer.src != self.at[node] {
+            return Ok(());
+        }
         self.send(Frame::Packet { to: outer.dst, data: packet })
     }
 
@@ -458,7 +487,7 @@ impl World {
                 Output::Ask(id, question) => self.ask(index, id, question)?,
                 Output::Stream(..) => return Err("a connection, where all have UDP".into()),
                 Output::Transmit(message) => {
-                    let from = node::source(message.local, self.scenario.hosts[index]);
+                    let from = node::source(message.local, self.at[index]);
                     self.line(format_args!(
                         "node {index} IKE {} -> {}, {}",
                         from,
@@ -466,7 +495,10 @@ impl World {
                         summary(&message.data)
                     ));
                     self.trace.bytes(&message.data);
-                    self.send(Frame::Ike { from, to: message.remote, data: message.data })?;
+                    // No system sends from an address that it has not.
+                    if from.ip() == self.at[index] {
+                        self.send(Frame::Ike { from, to: message.remote, data: message.data })?;
+                    }
                 }
                 Output::Event(event) => self.event(index, event)?,
                 Output::Wait(deadline) => {
@@ -519,6 +551,7 @@ impl World {
                 self.counts.ike_ups += 1;
                 self.counts.resumptions += u32::from(resumed);
             }
+            Event::IkeMoved { .. } => self.counts.moves += 1,
             Event::IkeRekeyed { .. } => self.counts.ike_rekeys += 1,
             Event::IkeReauthenticated { .. } => self.counts.reauthentications += 1,
             Event::ChildRekeyed { .. } => self.counts.child_rekeys += 1,

@@ -61,6 +61,7 @@ fn add(sum: &mut Summary, one: Summary) {
     sum.reauthentications += one.reauthentications;
     sum.ike_ups += one.ike_ups;
     sum.resumptions += one.resumptions;
+    sum.moves += one.moves;
 }
 
 #[test]
