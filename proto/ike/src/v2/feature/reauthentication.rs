@@ -206,12 +206,14 @@ pub(crate) fn answered(agreement: Agreement, sa: &mut Established, ends: &Ends, 
     sa.unheard_until = Some(core.now + limits::REAUTH_UNHEARD);
     core.with_ike(spi, |old, _, _| {
         if let Some(child) = old.children_mut().get_mut(&older) {
-            child.heir = Some(new);
+            // Where that is another, this one waits until it is heard of.
+            child.heir.get_or_insert(new);
         }
     });
 }
 
-/// The IKE SA and the inbound SPI of what carries the same between the same addresses and is in use.
+/// The IKE SA and the inbound SPI of what carries the same between the same addresses and is in use: rather one whose place nothing
+/// takes yet.
 fn older(agreement: &Agreement, sa: &Established, ends: &Ends, core: &Core) -> Option<(IkeSpi, Spi)> {
     let serves = |child: &&ChildSa| {
         let same =
@@ -220,13 +222,14 @@ fn older(agreement: &Agreement, sa: &Established, ends: &Ends, core: &Core) -> O
     };
     let between = |ends: &Ends| (ends.local.ip(), ends.peer.ip());
     let before = |old: &&IkeSa| old.ends.serial < ends.serial && between(&old.ends) == between(ends);
-    core.table.with_peer(&sa.remote.name, &sa.identities.1).filter(before).find_map(|old| {
+    let found = core.table.with_peer(&sa.remote.name, &sa.identities.1).filter(before).filter_map(|old| {
         let ike_sa::Phase::V2(Phase::Established(phase)) = &old.phase else { return None };
         let children = phase.children.values().map(|child| &**child);
         let replaced = phase.stage == Stage::Active && old.is_between(&sa.identities);
-        let child = children.filter(|_| replaced).find(serves)?;
-        Some((old.ends.our_spi(), child.inbound))
-    })
+        let child = children.filter(|_| replaced).filter(serves).min_by_key(|child| child.heir.is_some())?;
+        Some((child.heir.is_some(), old.ends.our_spi(), child.inbound))
+    });
+    found.min_by_key(|(has_heir, ..)| *has_heir).map(|(_, spi, inbound)| (spi, inbound))
 }
 
 /// The peer showed that it has our answers, or had time enough: all that waited for that sends.

@@ -5,8 +5,9 @@ use std::time::Duration;
 use ravelin_ike::explain::Part;
 use ravelin_ike::extensions::Childless;
 use ravelin_ike::output::DownReason;
-use ravelin_ike::{Command, Event, Unique};
+use ravelin_ike::{Command, Event, Unique, limits};
 use ravelin_types::Spi;
+use ravelin_types::sa::Direction;
 
 use crate::lab::*;
 
@@ -134,6 +135,34 @@ fn answered() -> (Lab, Spi, Spi) {
     let new = lab.b.children().iter().map(|child| child.inbound).find(|spi| *spi != old).expect("another");
     lab.b.order.clear();
     (lab, old, new)
+}
+
+// A second time before anything was heard of the first: what takes the place of the oldest is the one that the peer has.
+#[test]
+fn what_was_made_anew_twice_at_once_sends_where_the_peer_has_it() {
+    let (mut lab, old, first) = answered();
+    lab.b_to_a();
+    let newest = lab.a.endpoint.ike_sas().into_iter().max_by_key(|ike| ike.serial).expect("two");
+    lab.a.command(Command::ReauthenticateIkeSa(newest.spis.0));
+    lab.a.sleep(Duration::ZERO);
+    lab.a_to_b();
+    lab.b_to_a();
+    lab.a_to_b();
+    // The answer is lost.
+    lab.b.sent.clear();
+    let children = lab.b.children();
+    let second = children.iter().map(|child| child.inbound).find(|spi| ![old, first].contains(spi)).expect("a third");
+    let sends = |lab: &Lab, inbound| {
+        let child = lab.b.children().into_iter().find(|child| child.inbound == inbound).expect("it is there");
+        lab.b.has(Direction::Outbound, child.outbound)
+    };
+    assert_eq!([old, first, second].map(|inbound| sends(&lab, inbound)), [true, false, false]);
+    // The oldest goes.
+    lab.a.sleep(limits::REAUTH_OVERLAP);
+    while !lab.a.sent.is_empty() {
+        lab.a_to_b();
+    }
+    assert_eq!([first, second].map(|inbound| sends(&lab, inbound)), [true, false]);
 }
 
 // RFC 7296 §2.8: "an implementation MAY defer such sending": until a packet shows that the peer has our answer.
