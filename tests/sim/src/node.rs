@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use ravelin_crypto::CryptoProvider;
 use ravelin_engine::{Engine, EngineConfig, HEADROOM, NoMatch, PacketBuf, TAILROOM, Verdict};
-use ravelin_ike::config::{IkeVersion, LocalAuth, RemoteAuth, Retransmission, Rounds};
+use ravelin_ike::config::{LocalAuth, RemoteAuth, Retransmission, Rounds};
 use ravelin_ike::{Answer, ChildPolicy, Command, Config, Endpoint, HostAddresses, Question, Remote};
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp};
 use ravelin_types::options::{AggFrag, IpComp, SaOptions};
@@ -197,7 +197,7 @@ fn config(index: usize, scenario: &Scenario) -> Config {
     let secret: &[u8] = b"the secret of the simulation";
     let remote = Remote {
         name: PEER.into(),
-        version: IkeVersion::V2,
+        version: scenario.version.clone(),
         // Who moves leaves it open.
         local: scenario.elsewhere.is_none().then_some(local),
         source: scenario.elsewhere.map(|_| local),

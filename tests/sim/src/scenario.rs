@@ -4,7 +4,7 @@ use core::net::IpAddr;
 use core::time::Duration;
 
 use ravelin_ike::Extensions;
-use ravelin_ike::config::Liveness;
+use ravelin_ike::config::{IkeVersion, Liveness, V1};
 use ravelin_types::lifetime::{Lifetime, Limits};
 use ravelin_types::policy::Mode;
 use ravelin_types::transform::{Additional, EncrId, IntegId, KeMethod, PrfId, SnId, Transform};
@@ -22,6 +22,8 @@ pub struct Scenario {
     pub mode: Mode,
     /// Address of each node on the wire.
     pub hosts: [IpAddr; 2],
+    /// The version of IKE.
+    pub version: IkeVersion,
     /// Where node 0 is when it is not at home, if both have MOBIKE.
     pub elsewhere: Option<IpAddr>,
     /// The address of a NAT in front of node 0, if there is one.
@@ -142,7 +144,7 @@ impl Scenario {
         let mobile = nat.is_none() && mode == Mode::Tunnel && rng.chance(500);
         extensions.iter_mut().for_each(|own| own.mobike = mobile);
         let elsewhere = mobile.then(|| ip(if hosts[0].is_ipv4() { V4_ELSEWHERE } else { V6_ELSEWHERE }));
-        Scenario {
+        let scenario = Scenario {
             seed,
             mode,
             hosts,
@@ -154,6 +156,7 @@ impl Scenario {
             child_lifetime: [child_lifetime(&mut rng), child_lifetime(&mut rng)],
             ike_lifetime: [ike_lifetime(&mut rng), ike_lifetime(&mut rng)],
             liveness: liveness(Duration::from_secs(rng.in_range(5..30))),
+            version: IkeVersion::V2,
             extensions,
             replay_window: *rng.pick(&[64, 256, 1024, 4096]),
             faults: faults(&mut rng),
@@ -168,6 +171,32 @@ impl Scenario {
                 _ => [false; 2],
             },
             longest: (seed % 7 == 3).then_some(if seed % 14 == 3 { 544 } else { 1228 }),
+        };
+        if rng.chance(150) { scenario.with_v1() } else { scenario }
+    }
+
+    /// The same with IKEv1, which has less.
+    fn with_v1(self) -> Self {
+        let in_v1 = |transform: &Transform| match *transform {
+            Transform::Encr(EncrId::CHACHA20_POLY1305, _) => Some(Transform::Encr(EncrId::AES_GCM_16, Some(256))),
+            Transform::Ke(KeMethod::CURVE25519) => Some(Transform::Ke(KeMethod::ECP256)),
+            Transform::AddKe(..) => None,
+            other => Some(other),
+        };
+        let phase_1 = |transform: &Transform| match transform {
+            Transform::Encr(..) => Some(Transform::Encr(EncrId::AES_CBC, Some(256))),
+            Transform::Integ(_) => None,
+            other => in_v1(other),
+        };
+        Scenario {
+            version: IkeVersion::V1(V1::default()),
+            ike: self.ike.iter().filter_map(phase_1).collect(),
+            esp: self.esp.iter().filter_map(in_v1).collect(),
+            extensions: Default::default(),
+            elsewhere: None,
+            idle_networks: 0,
+            aggfrag: [false; 2],
+            ..self
         }
     }
 

@@ -60,6 +60,7 @@ fn add(sum: &mut Summary, one: Summary) {
     sum.ike_rekeys += one.ike_rekeys;
     sum.reauthentications += one.reauthentications;
     sum.ike_ups += one.ike_ups;
+    sum.ike_ups_of_v1 += one.ike_ups_of_v1;
     sum.resumptions += one.resumptions;
     sum.moves += one.moves;
 }
