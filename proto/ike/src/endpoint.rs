@@ -433,7 +433,7 @@ fn children_of(sa: &dyn Live, policy: Option<PolicyId>) -> Vec<Spi> {
     sa.children().values().filter(|child| serves(child.policy.policy.id)).map(|child| child.inbound).collect()
 }
 
-fn no_remote(name: alloc::string::String, want: Want) -> Failure {
+fn no_remote(name: String, want: Want) -> Failure {
     let address = want.flow.map_or(core::net::IpAddr::V4(core::net::Ipv4Addr::UNSPECIFIED), |flow: Flow| flow.dst);
     let part = Part::NoRemote;
     let error = Error::NoAgreement(Disagreement::new(part, vec![], vec![]));
