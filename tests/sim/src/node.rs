@@ -3,12 +3,16 @@
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use ravelin_crypto::CryptoProvider;
+use ravelin_crypto::{CryptoProvider, SecureRandom};
+use ravelin_eap::tls::{NoTls, TlsSide};
+use ravelin_eap::{Account, Accounts, Client, Forgetful, Method, Server, Tools};
 use ravelin_engine::{Engine, EngineConfig, HEADROOM, NoMatch, PacketBuf, TAILROOM, Verdict};
-use ravelin_ike::config::{LocalAuth, RemoteAuth, Retransmission, Rounds};
-use ravelin_ike::{Answer, ChildPolicy, Command, Config, Endpoint, HostAddresses, Question, Remote};
+use ravelin_ike::config::{EapServer, IdPattern, LocalAuth, Open, RemoteAuth, Retransmission, Rounds};
+use ravelin_ike::{Answer, ChildPolicy, Command, Config, Desk, Endpoint, HostAddresses, Question, Remote};
+use ravelin_pki::auth::World;
+use ravelin_pki::{Time, memory};
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp};
 use ravelin_types::options::{AggFrag, IpComp, SaOptions};
 use ravelin_types::pfp::Pfp;
@@ -98,18 +102,13 @@ impl Node {
         Command::Configure(Arc::new(config))
     }
 
-    /// The answer to a question about a key exchange; all have pre-shared keys, so there are no others.
-    ///
-    /// # Errors
-    /// When it is another one.
-    pub fn answer(&self, question: Question, rng: &mut Rng) -> Result<Answer, String> {
-        let alg = |method| self.crypto.ke(method).ok_or_else(|| format!("node {} asks for {method}", self.index));
-        Ok(match question {
-            Question::Generate { method } => Answer::Generated(alg(method)?.generate(rng)),
-            Question::Exchange { method, public } => Answer::Exchanged(alg(method)?.respond(&public, rng)),
-            Question::Agree { private, public } => Answer::Agreed(private.agree(&public)),
-            other => return Err(format!("node {} asks {other:?}, where all have pre-shared keys", self.index)),
-        })
+    /// The answer to a question: about a key exchange, or a login.
+    pub fn answer(&self, question: Question, rng: &mut Rng) -> Answer {
+        let random = Mutex::new(rng.fork());
+        let fill = |out: &mut [u8]| random.lock().unwrap_or_else(PoisonError::into_inner).fill(out);
+        let world = World { now: Time(0), crls: &[], answers: &[], memory: &memory::Forgetful };
+        let eap = Tools { memory: &Forgetful, random: &fill, tls: &NoTls };
+        question.answer(Desk { keys: &|_| None, world, crypto: &self.crypto, eap })
     }
 
     /// Hands an operation to the data plane, which may be in a mood to refuse.
@@ -225,6 +224,10 @@ fn config(index: usize, scenario: &Scenario) -> Config {
         if_ids: Default::default(),
         extensions: scenario.extensions[index].clone(),
     };
+    let remote = match scenario.login {
+        Some(method) => log_in(remote, index, method),
+        None => remote,
+    };
     let child = ChildPolicy {
         policy: policy(index, scenario),
         remote: PEER.into(),
@@ -234,6 +237,22 @@ fn config(index: usize, scenario: &Scenario) -> Config {
         names: Vec::new(),
     };
     Config { remotes: vec![remote], policies: vec![child], ipcomp: true, aggfrag: true, ..Config::default() }
+}
+
+/// Node 0 logs in by EAP, and node 1 has its account.
+fn log_in(remote: Remote, index: usize, method: Method) -> Remote {
+    let user = Identity::Fqdn("user".into());
+    let password = Secret::from(b"the password of the simulation".as_slice());
+    if index == 0 {
+        let client = Client { user, methods: vec![method], password, tls: TlsSide::default() };
+        return Remote { local_auth: LocalAuth::Eap(Arc::new(client)), accept: false, ..remote };
+    }
+    let accounts = Accounts([Account { owners: vec![user], password }].into());
+    let server =
+        Server { methods: vec![method], ask_identity: true, accounts, name: b"node1".to_vec(), ..Server::default() };
+    let server = EapServer { server, users: IdPattern::Any, groups: Vec::new() };
+    let open = Open { peers: Some(IdPattern::Any), ..Open::default() };
+    Remote { remote_auth: RemoteAuth::Eap(Arc::new(server)), initiate: false, open, ..remote }
 }
 
 fn policy(index: usize, scenario: &Scenario) -> Policy {

@@ -3,6 +3,7 @@
 use core::net::IpAddr;
 use core::time::Duration;
 
+use ravelin_eap::Method;
 use ravelin_ike::Extensions;
 use ravelin_ike::config::{IkeVersion, Liveness, V1};
 use ravelin_types::lifetime::{Lifetime, Limits};
@@ -24,6 +25,8 @@ pub struct Scenario {
     pub hosts: [IpAddr; 2],
     /// The version of IKE.
     pub version: IkeVersion,
+    /// How node 0 logs in at node 1, if it does: else both have a pre-shared key.
+    pub login: Option<Method>,
     /// Where node 0 is when it is not at home, if both have MOBIKE.
     pub elsewhere: Option<IpAddr>,
     /// The address of a NAT in front of node 0, if there is one.
@@ -143,6 +146,9 @@ impl Scenario {
         let mut extensions = manners(&mut rng, windows);
         let mobile = nat.is_none() && mode == Mode::Tunnel && rng.chance(500);
         extensions.iter_mut().for_each(|own| own.mobike = mobile);
+        // Node 1 does not begin where there is a NAT, nor where the other logs in.
+        let login =
+            (nat.is_some() && rng.chance(400)).then(|| *rng.pick(&[Method::MsChapV2, Method::Md5, Method::Gtc]));
         let elsewhere = mobile.then(|| ip(if hosts[0].is_ipv4() { V4_ELSEWHERE } else { V6_ELSEWHERE }));
         let scenario = Scenario {
             seed,
@@ -157,6 +163,7 @@ impl Scenario {
             ike_lifetime: [ike_lifetime(&mut rng), ike_lifetime(&mut rng)],
             liveness: liveness(Duration::from_secs(rng.in_range(5..30))),
             version: IkeVersion::V2,
+            login,
             extensions,
             replay_window: *rng.pick(&[64, 256, 1024, 4096]),
             faults: faults(&mut rng),
@@ -193,6 +200,7 @@ impl Scenario {
             ike: self.ike.iter().filter_map(phase_1).collect(),
             esp: self.esp.iter().filter_map(in_v1).collect(),
             extensions: Default::default(),
+            login: None,
             elsewhere: None,
             idle_networks: 0,
             aggfrag: [false; 2],
@@ -329,6 +337,8 @@ mod tests {
         let happens = |wanted: fn(&Action) -> bool| scenarios.iter().flat_map(|s| &s.plan).any(|s| wanted(&s.what));
         assert!(happens(|a| *a == Action::RekeyChild) && happens(|a| *a == Action::RekeyIke));
         assert!(happens(|a| *a == Action::Reauthenticate));
+        assert!(scenarios.iter().any(|s| s.login.is_some() && s.faults.loss > 100));
+        assert!(scenarios.iter().any(|s| s.version != IkeVersion::V2));
         assert!(scenarios.iter().any(|s| s.elsewhere.is_some() && s.plan.iter().any(|s| s.what == Action::Move)));
         assert!(scenarios.iter().any(|s| s.extensions.iter().all(|own| own.reauth.is_some()) && s.nat.is_none()));
         assert!(happens(|a| *a == Action::Restart) && happens(|a| matches!(a, Action::Refuse(_))));
